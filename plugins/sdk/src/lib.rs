@@ -1,1 +1,43 @@
-//! stub
+//! What a sluice plugin needs, and all it needs: the traits, the values that pass between a plugin
+//! and the engine, registration.
+//!
+//! | you write | you implement | you register with |
+//! | --- | --- | --- |
+//! | a sink | [`Sink`] | [`register_sink!`] |
+//! | a source | [`Source`] | [`register_source!`] |
+//! | a command of your own | a function | [`register_command!`] |
+//!
+//! The promise between the two sides: **a plugin tells the truth about one request, the engine does
+//! the rest.** Retries, back-off, splitting, rate limits, holding, dead letters, metrics and shutdown
+//! are the engine's; a sink never sleeps, never loops, never logs a secret.
+//!
+//! A plugin crate must be linked by name (`use my_plugin as _;`), otherwise the linker leaves it out
+//! and the registry does not know it.
+
+pub mod catalogue;
+mod config;
+mod document;
+mod event;
+mod registry;
+mod secret;
+mod sink;
+mod source;
+
+pub use config::{ConfigError, PathStep, parse_config};
+pub use document::{Document, DocumentKind, DocumentSpec, ValueRule};
+pub use event::{EventMark, MalformedMark, Submission};
+pub use registry::{
+    BoxFuture, CommandPlugin, Double, Feed, Feeder, ReceivedDocument, SDK_VERSION, SinkPlugin,
+    SourcePlugin, StartDouble, commands, sinks, sources,
+};
+pub use secret::{Secret, SecretError};
+pub use sink::{Batch, CheckError, Delivery, DynSink, Limits, Outcome, Rejection, Sink};
+pub use source::{DynSource, Intake, IntakeBackend, IntakeError, Source, SourceError, Stop};
+
+pub use bytes::Bytes;
+#[doc(hidden)]
+pub use inventory;
+pub use schemars;
+pub use schemars::JsonSchema;
+pub use serde;
+pub use serde_json;

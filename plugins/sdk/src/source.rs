@@ -1,0 +1,129 @@
+//! The source's side: hand over, wait until it is safe, only then acknowledge upstream.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::event::Submission;
+use crate::registry::BoxFuture;
+
+/// A way into sluice.
+pub trait Source: Send + 'static {
+    /// Take events from upstream and give them to `intake` until `stop` is called.
+    ///
+    /// Returns `Ok` when stopped cleanly, or when the upstream has ended (a file read to its end).
+    /// After `stop` requests under way are finished, new ones are refused.
+    fn run(
+        self: Box<Self>,
+        intake: Intake,
+        stop: Stop,
+    ) -> impl Future<Output = Result<(), SourceError>> + Send;
+}
+
+/// Why a source cannot go on; the process says so and ends with an error.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SourceError(pub String);
+
+/// Tells a source to stop.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(CancellationToken);
+
+impl Stop {
+    /// Returns when it is time to stop; at once if it was before.
+    pub async fn requested(&self) {
+        self.0.cancelled().await;
+    }
+
+    /// Whether it is time to stop.
+    pub fn is_requested(&self) -> bool {
+        self.0.is_cancelled()
+    }
+
+    /// Ask to stop. The engine's call.
+    pub fn request(&self) {
+        self.0.cancel();
+    }
+}
+
+/// Where a source hands over its events. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake(Arc<dyn IntakeBackend>);
+
+/// Why events were not taken. None of these is the upstream's fault: let it send again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IntakeError {
+    /// No room. Push back (HTTP 503 with Retry-After).
+    #[error("no room in the journal")]
+    Full {
+        /// A good time to come again.
+        retry_after: Duration,
+    },
+    /// The process is about to end.
+    #[error("stopping")]
+    Stopping,
+    /// The disk refuses.
+    #[error("{0}")]
+    Io(String),
+}
+
+impl Intake {
+    /// For the engine and for tests.
+    pub fn new(backend: Arc<dyn IntakeBackend>) -> Self {
+        Self(backend)
+    }
+
+    /// Hand over one body. Returns when its events are on disk; acknowledge upstream only then.
+    ///
+    /// Dropping the future may leave the events written: a source that does not see `Ok` lets its
+    /// upstream send them again.
+    ///
+    /// # Errors
+    /// See [`IntakeError`].
+    pub async fn accept(&self, submission: Submission) -> Result<(), IntakeError> {
+        self.0.accept(submission).await
+    }
+
+    /// Say that the source is up, and where its upstream finds it (an address, a path).
+    pub fn ready(&self, endpoint: &str) {
+        self.0.ready(endpoint);
+    }
+
+    /// Count something that the operator should see and that holds no events, such as a request
+    /// with a wrong token. `what` is short and stable.
+    pub fn note(&self, what: &'static str) {
+        self.0.note(what);
+    }
+}
+
+/// What stands behind an [`Intake`].
+pub trait IntakeBackend: Send + Sync {
+    /// See [`Intake::accept`].
+    fn accept(&self, submission: Submission) -> BoxFuture<'_, Result<(), IntakeError>>;
+    /// See [`Intake::ready`].
+    fn ready(&self, endpoint: &str);
+    /// See [`Intake::note`].
+    fn note(&self, what: &'static str);
+}
+
+/// [`Source`] in the form that a registry can hold; implemented for every `Source`.
+pub trait DynSource: Send {
+    /// See [`Source::run`].
+    fn run(
+        self: Box<Self>,
+        intake: Intake,
+        stop: Stop,
+    ) -> BoxFuture<'static, Result<(), SourceError>>;
+}
+
+impl<T: Source> DynSource for T {
+    fn run(
+        self: Box<Self>,
+        intake: Intake,
+        stop: Stop,
+    ) -> BoxFuture<'static, Result<(), SourceError>> {
+        Box::pin(Source::run(self, intake, stop))
+    }
+}
