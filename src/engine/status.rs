@@ -1,0 +1,140 @@
+//! What the engine says of itself: one snapshot, for `status`, `/status`, metrics and the demo.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::account::{ConnectorState, DocumentAccount};
+
+/// Everything at one moment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: String,
+    /// By name.
+    pub sources: BTreeMap<String, SourceStatus>,
+    /// By name.
+    pub connectors: BTreeMap<String, ConnectorStatus>,
+}
+
+/// One source.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// Where it listens or reads; nothing before it is up.
+    pub endpoint: Option<String>,
+    /// Events taken, duplicates included.
+    pub taken: u64,
+    /// Events that had been taken before.
+    pub duplicates: u64,
+    /// Parts that were no events, by reason; in the dead letters.
+    pub malformed: BTreeMap<String, u64>,
+    /// Requests that were refused, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// Seconds since the last event, if one came since the start.
+    pub silent_for_seconds: Option<u64>,
+    /// Bytes of its journal on disk.
+    pub journal_bytes: u64,
+    /// Events that the journal lost to damage of the disk.
+    pub lost: u64,
+}
+
+/// One connector.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ConnectorStatus {
+    /// Its source.
+    pub source: String,
+    /// `delivering` or `held`.
+    pub state: String,
+    /// Why it is held and since when.
+    pub held: Option<Held>,
+    /// Totals over all types.
+    pub events: Balance,
+    /// Documents.
+    pub documents: DocumentAccount,
+    /// By event type.
+    pub types: BTreeMap<String, Balance>,
+    /// Requests made since the start.
+    pub requests: u64,
+    /// Requests tried again since the start.
+    pub retries: u64,
+}
+
+/// A hold.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Held {
+    /// What happened and what to do.
+    pub reason: String,
+    /// Since when, ISO 8601.
+    pub since: String,
+}
+
+/// `received = delivered + skipped + dead + waiting`, in events.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Balance {
+    /// In the journal since this connector began.
+    pub received: u64,
+    /// At the sink.
+    pub delivered: u64,
+    /// Knowingly not sent, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// In the dead letters, by reason.
+    pub dead: BTreeMap<String, u64>,
+    /// Not settled yet.
+    pub waiting: u64,
+}
+
+impl Balance {
+    /// All skipped events.
+    pub fn skipped_total(&self) -> u64 {
+        self.skipped.values().sum()
+    }
+
+    /// All dead events.
+    pub fn dead_total(&self) -> u64 {
+        self.dead.values().sum()
+    }
+
+    fn add(&mut self, other: &Balance) {
+        self.received += other.received;
+        self.delivered += other.delivered;
+        self.waiting += other.waiting;
+        for (reason, count) in &other.skipped {
+            *self.skipped.entry(reason.clone()).or_default() += count;
+        }
+        for (reason, count) in &other.dead {
+            *self.dead.entry(reason.clone()).or_default() += count;
+        }
+    }
+}
+
+/// The balance of each type and of all: `received` is what the journal counted, less what lay
+/// there before the connector began.
+pub fn balances(
+    received: &BTreeMap<String, u64>,
+    state: &ConnectorState,
+) -> (Balance, BTreeMap<String, Balance>) {
+    let mut total = Balance::default();
+    let mut types = BTreeMap::new();
+    for (event_type, count) in received {
+        let before = state.before.get(event_type).copied().unwrap_or(0);
+        let received = count.saturating_sub(before);
+        let settled = state.account.types.get(event_type);
+        if received == 0 && settled.is_none() {
+            continue;
+        }
+        let mut balance = Balance {
+            received,
+            waiting: received,
+            ..Balance::default()
+        };
+        if let Some(settled) = settled {
+            balance.delivered = settled.delivered;
+            balance.skipped.clone_from(&settled.skipped);
+            balance.dead.clone_from(&settled.dead);
+            balance.waiting = received.saturating_sub(settled.settled());
+        }
+        total.add(&balance);
+        types.insert(event_type.clone(), balance);
+    }
+    (total, types)
+}
