@@ -163,7 +163,9 @@ impl<'de> Deserialize<'de> for ByteSize {
 
 fn bytes_of(text: &str) -> Option<u64> {
     let text = text.trim();
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let unit: u64 = match text[digits..].trim().to_ascii_lowercase().as_str() {
         "" | "b" => 1,
         "kb" => 1_000,
@@ -208,7 +210,10 @@ mod tests {
     #[test]
     fn settings_say_what_is_wrong() {
         assert_eq!(check(json!({"token": "x"})), Ok(()));
-        assert_eq!(check(json!({"token": ["x", {"file": "/y"}], "max_body": "1MiB"})), Ok(()));
+        assert_eq!(
+            check(json!({"token": ["x", {"file": "/y"}], "max_body": "1MiB"})),
+            Ok(())
+        );
         assert_eq!(check(json!({"allow_unauthenticated": true})), Ok(()));
         for (value, part) in [
             (json!({}), "allow_unauthenticated"),

@@ -94,7 +94,9 @@ impl Source for BrazeWebhook {
         drop(listener);
         connections.close();
         if timeout(STOP_TIMEOUT, connections.wait()).await.is_err() {
-            tracing::warn!("braze_webhook: requests under way did not end in time; Braze sends them again");
+            tracing::warn!(
+                "braze_webhook: requests under way did not end in time; Braze sends them again"
+            );
         }
         Ok(())
     }
@@ -156,10 +158,14 @@ fn bind_error(address: SocketAddr, error: &io::Error) -> SourceError {
             "another program has this port: stop it, or set `listen` to another port"
         }
         io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: use a higher one",
-        io::ErrorKind::AddrNotAvailable => "`listen` must be an address of this machine, or 0.0.0.0",
+        io::ErrorKind::AddrNotAvailable => {
+            "`listen` must be an address of this machine, or 0.0.0.0"
+        }
         _ => "check `listen`",
     };
-    SourceError(format!("braze_webhook cannot listen on {address}: {error}; {advice}"))
+    SourceError(format!(
+        "braze_webhook cannot listen on {address}: {error}; {advice}"
+    ))
 }
 
 fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, SourceError> {

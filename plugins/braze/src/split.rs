@@ -156,9 +156,7 @@ fn event(text: &str, original: &[u8]) -> Result<Head, &'static str> {
     let members = read(text, HeadVisitor).map_err(|_| "a key is not valid text")?;
     let event_type = match members.event_type.map(RawValue::get) {
         None | Some("null") => return Err("no event_type"),
-        Some(raw) => {
-            serde_json::from_str::<String>(raw).map_err(|_| "event_type is not a text")?
-        }
+        Some(raw) => serde_json::from_str::<String>(raw).map_err(|_| "event_type is not a text")?,
     };
     if event_type.is_empty() {
         return Err("empty event_type");
@@ -372,7 +370,11 @@ mod tests {
         let submission = split(Bytes::copy_from_slice(body)).unwrap_or_default();
         let found: Vec<_> = submission.events.iter().map(|e| e.id.as_str()).collect();
         assert_eq!(found, ids, "{shown}");
-        let found: Vec<_> = submission.malformed.iter().map(|m| m.reason.as_str()).collect();
+        let found: Vec<_> = submission
+            .malformed
+            .iter()
+            .map(|m| m.reason.as_str())
+            .collect();
         assert_eq!(found, reasons, "{shown}");
         for event in &submission.events {
             let slice = &submission.body[event.start as usize..event.end as usize];
@@ -383,8 +385,19 @@ mod tests {
 
     #[test]
     fn a_probe_holds_no_events() {
-        for body in ["", " \n", "{}", r#"{"events":[]}"#, r#"{"events":null}"#, "[]", "[{}]"] {
-            assert!(split(Bytes::from_static(body.as_bytes())).is_none(), "{body}");
+        for body in [
+            "",
+            " \n",
+            "{}",
+            r#"{"events":[]}"#,
+            r#"{"events":null}"#,
+            "[]",
+            "[{}]",
+        ] {
+            assert!(
+                split(Bytes::from_static(body.as_bytes())).is_none(),
+                "{body}"
+            );
         }
     }
 
@@ -415,7 +428,11 @@ mod tests {
 
     #[test]
     fn the_last_of_a_doubled_key_wins() {
-        check(br#"{"events":[{"event_type":"a","id":"1","id":"2"}]}"#, &["2"], &[]);
+        check(
+            br#"{"events":[{"event_type":"a","id":"1","id":"2"}]}"#,
+            &["2"],
+            &[],
+        );
     }
 
     #[test]
@@ -453,7 +470,10 @@ mod tests {
             (br#"{"event_type":"a","id":""}"#, "empty id"),
             (br#"{"event_type":"a","id":{}}"#, "id is not a text"),
             (br#"{"event_type":"a","id":"\ud800"}"#, "id is not a text"),
-            (b"{\"event_type\":\"a\",\"id\":\"x\",\"p\":\"\xff\xc3\"}", "not UTF-8"),
+            (
+                b"{\"event_type\":\"a\",\"id\":\"x\",\"p\":\"\xff\xc3\"}",
+                "not UTF-8",
+            ),
             (deep.as_bytes(), "nested too deep"),
         ];
         let ids: Vec<String> = (0..99).map(|n| format!("id-ö-{n}")).collect();
@@ -465,7 +485,11 @@ mod tests {
                     .map(|id| format!(r#"{{"event_type":"a","id":"{id}"}}"#).into_bytes())
                     .collect();
                 events.insert(at, bad.to_vec());
-                let body = [b"{\"events\":[".to_vec(), events.join(&b", "[..]), b"]}".to_vec()];
+                let body = [
+                    b"{\"events\":[".to_vec(),
+                    events.join(&b", "[..]),
+                    b"]}".to_vec(),
+                ];
                 let body = body.concat();
                 check(&body, &ids, &[reason]);
                 let malformed = &split(body.clone().into()).unwrap().malformed[0];

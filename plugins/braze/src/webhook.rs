@@ -76,7 +76,8 @@ impl Webhook {
     ) -> Response<Full<Bytes>> {
         match self.take(request, peer).await {
             Ok(events) => {
-                let mut answer = Response::new(Full::new(format!("{{\"events\":{events}}}").into()));
+                let mut answer =
+                    Response::new(Full::new(format!("{{\"events\":{events}}}").into()));
                 json(answer.headers_mut());
                 answer
             }
@@ -234,10 +235,17 @@ enum Encoding {
 
 impl Encoding {
     fn of(headers: &HeaderMap) -> Self {
-        match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        match headers
+            .get(header::CONTENT_ENCODING)
+            .map(HeaderValue::as_bytes)
+        {
             None => Self::Plain,
             Some(name) if name.eq_ignore_ascii_case(b"identity") || name.is_empty() => Self::Plain,
-            Some(name) if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") => Self::Gzip,
+            Some(name)
+                if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") =>
+            {
+                Self::Gzip
+            }
             Some(_) => Self::Unknown,
         }
     }
@@ -252,7 +260,11 @@ struct Hold {
 
 impl Hold {
     fn grow_to(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let units = bytes.div_ceil(UNIT_BYTES) - self.bytes.div_ceil(UNIT_BYTES).min(bytes.div_ceil(UNIT_BYTES));
+        let units = bytes.div_ceil(UNIT_BYTES)
+            - self
+                .bytes
+                .div_ceil(UNIT_BYTES)
+                .min(bytes.div_ceil(UNIT_BYTES));
         let more = u32::try_from(units)
             .ok()
             .and_then(|units| Arc::clone(&self.room).try_acquire_many_owned(units).ok())
@@ -336,7 +348,10 @@ impl Refusal {
     fn answer(&self, path: &str) -> Response<Full<Bytes>> {
         let (status, text) = match self {
             Self::NotFound => (StatusCode::NOT_FOUND, format!("events go to {path}")),
-            Self::NotPost => (StatusCode::METHOD_NOT_ALLOWED, "events come by POST".to_owned()),
+            Self::NotPost => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "events come by POST".to_owned(),
+            ),
             Self::WrongToken => (StatusCode::UNAUTHORIZED, "wrong or no token".to_owned()),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "send it in parts".to_owned()),
             // Not the list 400, 401, 403, 404: after these Braze drops or stops.
