@@ -59,6 +59,10 @@ impl Gate {
         self.state.borrow().clone()
     }
 
+    fn is_open(&self) -> bool {
+        *self.state.borrow() == GateState::Open
+    }
+
     /// Wait until an attempt may be made. Cancel-safe.
     pub async fn enter(&self, sink: &dyn DynSink) -> Leave<'_> {
         loop {
@@ -69,13 +73,13 @@ impl Gate {
                 tokio::time::sleep_until(until).await;
                 continue;
             }
-            if matches!(*self.state.borrow(), GateState::Open) {
+            if self.is_open() {
                 return Leave { trial: None };
             }
             let mut opened = self.state.subscribe();
             tokio::select! {
                 mut tries = self.trial.lock() => {
-                    if matches!(*self.state.borrow(), GateState::Open) {
+                    if self.is_open() {
                         continue;
                     }
                     let pause = HOLD_PAUSE_MIN.saturating_mul(1 << (*tries).min(6)).min(HOLD_PAUSE_MAX);
@@ -88,7 +92,7 @@ impl Gate {
                         }
                     }
                 }
-                _ = opened.wait_for(|state| *state == GateState::Open) => {}
+                () = opens(&mut opened) => {}
             }
         }
     }
@@ -130,4 +134,9 @@ impl Gate {
             }
         });
     }
+}
+
+/// The guard that `wait_for` gives must not live on beside other futures.
+async fn opens(state: &mut watch::Receiver<GateState>) {
+    let _ = state.wait_for(|state| *state == GateState::Open).await;
 }

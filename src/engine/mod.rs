@@ -18,4 +18,4 @@ pub mod prepare;
 mod run;
 pub mod status;
 
-pub use run::{RunOptions, Running, Shared, StartError, asked_to_stop, run_command};
+pub use run::{RunOptions, Running, Shared, StartError, asked_to_stop, read_status, run_command};

@@ -19,7 +19,7 @@ use super::gate::GateState;
 use super::intake::{Backend, Keeper, SourceIntake, SourceState, malformed_key};
 use super::prepare::{Prepared, prepare};
 use super::status::{ConnectorStatus, Held, SourceStatus, Status, balances};
-use crate::config::{Mode, Start};
+use crate::config::{Config, Mode, Start};
 use crate::diagnostics::{Files, Format, render};
 use crate::journal::{Journal, JournalOptions, Log, OpenError};
 use crate::observe;
@@ -242,6 +242,51 @@ impl Running {
             warn!("the last cursors may not be on disk: {problem}; after a power loss some documents would be sent once more");
         }
     }
+}
+
+/// The status as it is on disk, for when the process does not run.
+///
+/// # Errors
+/// When the data folder cannot be used, for example because the process does run.
+pub fn read_status(config: &Config) -> Result<Status, StartError> {
+    let mut status = Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Status::default()
+    };
+    if !config.journal.path.exists() {
+        return Ok(status);
+    }
+    let journal = Journal::open(JournalOptions::new(&config.journal.path))?;
+    for name in config.sources.keys() {
+        let log = journal.log(name)?;
+        let state: SourceState = load_state(&journal, &format!("source:{name}"))?.unwrap_or_default();
+        let source = SourceStatus {
+            taken: state.taken,
+            duplicates: state.duplicates,
+            malformed: load_state(&journal, &malformed_key(name))?.unwrap_or_default(),
+            journal_bytes: log.size_bytes(),
+            ..SourceStatus::default()
+        };
+        status.sources.insert(name.clone(), source);
+    }
+    for (name, connector) in &config.connectors {
+        let log = journal.log(&connector.source)?;
+        let state: ConnectorState = match load_state(&journal, name)? {
+            Some(state) => state,
+            None => begin(&log, connector.start),
+        };
+        let (events, types) = balances(&log.received_by_type(), &state);
+        let connector = ConnectorStatus {
+            source: connector.source.clone(),
+            state: "stopped".to_owned(),
+            events,
+            documents: state.account.documents,
+            types,
+            ..ConnectorStatus::default()
+        };
+        status.connectors.insert(name.clone(), connector);
+    }
+    Ok(status)
 }
 
 /// Ask the sink once at the start; a refusal holds the connector before it sends anything.

@@ -89,6 +89,11 @@ impl Balance {
         self.skipped.values().sum()
     }
 
+    /// All events that are not waiting.
+    pub fn settled(&self) -> u64 {
+        self.delivered + self.skipped_total() + self.dead_total()
+    }
+
     /// All dead events.
     pub fn dead_total(&self) -> u64 {
         self.dead.values().sum()
@@ -97,7 +102,6 @@ impl Balance {
     fn add(&mut self, other: &Balance) {
         self.received += other.received;
         self.delivered += other.delivered;
-        self.waiting += other.waiting;
         for (reason, count) in &other.skipped {
             *self.skipped.entry(reason.clone()).or_default() += count;
         }
@@ -107,34 +111,58 @@ impl Balance {
     }
 }
 
-/// The balance of each type and of all: `received` is what the journal counted, less what lay
-/// there before the connector began.
+/// The balance of all and of each type: `received` is what the journal counted, less what lay
+/// there before the connector began. What damage took from the journal may be counted under
+/// another type than it was received under; the sums are right.
 pub fn balances(
     received: &BTreeMap<String, u64>,
     state: &ConnectorState,
 ) -> (Balance, BTreeMap<String, Balance>) {
-    let mut total = Balance::default();
-    let mut types = BTreeMap::new();
+    let mut types: BTreeMap<String, Balance> = BTreeMap::new();
     for (event_type, count) in received {
         let before = state.before.get(event_type).copied().unwrap_or(0);
         let received = count.saturating_sub(before);
-        let settled = state.account.types.get(event_type);
-        if received == 0 && settled.is_none() {
-            continue;
+        if received > 0 {
+            types.entry(event_type.clone()).or_default().received = received;
         }
-        let mut balance = Balance {
-            received,
-            waiting: received,
-            ..Balance::default()
-        };
-        if let Some(settled) = settled {
-            balance.delivered = settled.delivered;
-            balance.skipped.clone_from(&settled.skipped);
-            balance.dead.clone_from(&settled.dead);
-            balance.waiting = received.saturating_sub(settled.settled());
-        }
-        total.add(&balance);
-        types.insert(event_type.clone(), balance);
     }
+    for (event_type, settled) in &state.account.types {
+        let balance = types.entry(event_type.clone()).or_default();
+        balance.delivered = settled.delivered;
+        balance.skipped.clone_from(&settled.skipped);
+        balance.dead.clone_from(&settled.dead);
+    }
+    let mut total = Balance::default();
+    for balance in types.values_mut() {
+        balance.waiting = balance.received.saturating_sub(balance.settled());
+        total.add(balance);
+    }
+    total.waiting = total.received.saturating_sub(total.settled());
     (total, types)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::account::Settled;
+
+    #[test]
+    fn what_is_not_settled_is_waiting() {
+        let mut state = ConnectorState::default();
+        state.before.insert("a".to_owned(), 2);
+        state.account.settle("a", &Settled::Delivered);
+        state.account.settle("a", &Settled::Skipped("no id".to_owned()));
+        let received = BTreeMap::from([("a".to_owned(), 7), ("b".to_owned(), 1)]);
+        let (total, types) = balances(&received, &state);
+        assert_eq!((total.received, total.delivered, total.skipped_total(), total.waiting), (6, 1, 1, 4));
+        assert_eq!((types["a"].waiting, types["b"].waiting), (3, 1));
+    }
+
+    #[test]
+    fn events_lost_under_an_unknown_type_balance_in_the_sum() {
+        let mut state = ConnectorState::default();
+        state.account.settle("(damaged)", &Settled::Dead("lost".to_owned()));
+        let (total, _) = balances(&BTreeMap::from([("a".to_owned(), 1)]), &state);
+        assert_eq!((total.received, total.dead_total(), total.waiting), (1, 1, 0));
+    }
 }
