@@ -20,7 +20,7 @@ use super::account::{ConnectorState, Settled};
 use super::delivery::{Courier, Final, Item};
 use crate::config::Unmapped;
 use crate::journal::{DAMAGED_TYPE, Log, Record, Store, StoreCommit};
-use crate::mapping::{Condition, Mapped, Mapping};
+use crate::mapping::{Expression, Mapped, Mapping};
 
 /// Cursor and account are written at least this often while anything moves.
 const COMMIT_AFTER: Duration = Duration::from_millis(250);
@@ -40,7 +40,7 @@ pub struct Connector {
     /// The rules.
     pub mapping: Arc<Mapping>,
     /// The connector's own `when`.
-    pub when: Option<Condition>,
+    pub when: Option<Expression>,
     /// What happens to events without a rule.
     pub unmapped: Unmapped,
     /// The way out.

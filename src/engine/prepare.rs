@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config::{self, Config, MessageId, Mode};
 use crate::diagnostics::{Diagnostic, Files, has_errors};
-use crate::mapping::{self, Condition, Mapping, Options, Reference, Target};
+use crate::mapping::{self, Expression, Mapping, Options, Reference, Target};
 
 /// All that `run` needs.
 pub struct Prepared {
@@ -22,7 +22,7 @@ pub struct PreparedConnector {
     /// The rules.
     pub mapping: Mapping,
     /// Its own `when`.
-    pub when: Option<Condition>,
+    pub when: Option<Expression>,
 }
 
 /// Read and check everything. `None` when there are errors; all are in `diagnostics`.
@@ -62,7 +62,13 @@ pub fn prepare(
         let when = connector
             .when
             .as_ref()
-            .and_then(|(when, span)| Condition::parse(when, *span, diagnostics));
+            .and_then(|(when, span)| match Expression::parse(when) {
+                Ok(when) => Some(when),
+                Err(problem) => {
+                    diagnostics.push(Diagnostic::error("bad-expression", *span, problem.message));
+                    None
+                }
+            });
         if let Some(mapping) = mapping {
             connectors.push(PreparedConnector {
                 name: name.clone(),
