@@ -361,6 +361,7 @@ impl<'de> Visitor<'de> for AnyVisitor {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

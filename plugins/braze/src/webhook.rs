@@ -260,11 +260,8 @@ struct Hold {
 
 impl Hold {
     fn grow_to(&mut self, bytes: usize) -> Result<(), Refusal> {
-        let units = bytes.div_ceil(UNIT_BYTES)
-            - self
-                .bytes
-                .div_ceil(UNIT_BYTES)
-                .min(bytes.div_ceil(UNIT_BYTES));
+        let held = self.bytes.div_ceil(UNIT_BYTES);
+        let units = bytes.div_ceil(UNIT_BYTES).saturating_sub(held);
         let more = u32::try_from(units)
             .ok()
             .and_then(|units| Arc::clone(&self.room).try_acquire_many_owned(units).ok())

@@ -1,4 +1,5 @@
 //! The webhook over real connections: for everything that can come, the answer and what is kept.
+#![allow(clippy::unwrap_used)]
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -137,11 +138,14 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// Name, body, answer, ids of events taken, reasons of what was set aside.
+type Row<'a> = (&'a str, &'a str, u16, &'a [&'a str], &'a [&'a str]);
+
 #[tokio::test]
 async fn every_body_gets_its_answer() {
     let webhook = start(json!({"token": "good", "max_body": 2000})).await;
     let long = batch(&["x"; 40]);
-    let rows: [(&str, &str, u16, &[&str], &[&str]); 11] = [
+    let rows: [Row<'_>; 11] = [
         ("good", &batch(&["1", "2"]), 200, &["1", "2"], &[]),
         ("empty", "", 200, &[], &[]),
         ("empty object", "{}", 200, &[], &[]),

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 #[serde(deny_unknown_fields)]
 pub struct GenerateConfig {
     /// The source whose event types are made, by its plugin's name.
-    #[schemars(example = "braze_webhook")]
+    #[schemars(example = &"braze_webhook")]
     pub catalogue: String,
     /// Other events for another seed. Default 1. The ids depend on it as well, so that a second run
     /// with the same seed brings duplicates.

@@ -1,4 +1,5 @@
 //! Each source and sink of the crate, used as the engine uses it.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
