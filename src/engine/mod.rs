@@ -9,6 +9,7 @@
 
 pub mod account;
 pub mod connector;
+pub mod dead_letters;
 pub mod cursor;
 pub mod delivery;
 pub mod demo;
