@@ -1,6 +1,6 @@
 //! The promises of the log, kept through torn writes, rot, full and broken disks.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
