@@ -25,7 +25,10 @@ pub(super) struct Faults {
 #[cfg(test)]
 impl Default for Faults {
     fn default() -> Self {
-        Faults { room_bytes: i64::MAX.into(), is_sync_broken: false.into() }
+        Faults {
+            room_bytes: i64::MAX.into(),
+            is_sync_broken: false.into(),
+        }
     }
 }
 
@@ -61,13 +64,21 @@ impl Disk {
 /// Make the names in a folder durable; without it a new file may be gone after power loss.
 pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     // Windows cannot open a folder this way and keeps names durable by itself.
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+    if cfg!(unix) {
+        File::open(path)?.sync_all()
+    } else {
+        Ok(())
+    }
 }
 
 /// Replace a small file as a whole, durably.
 pub(super) fn write_file(path: &Path, text: &str) -> io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&new)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&new, path)?;

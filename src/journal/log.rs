@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
@@ -36,7 +36,10 @@ pub enum AppendError {
         "the journal is full: {size_bytes} of {max_size_bytes} bytes, and connectors have not \
          read the oldest yet"
     )]
-    Full { size_bytes: u64, max_size_bytes: u64 },
+    Full {
+        size_bytes: u64,
+        max_size_bytes: u64,
+    },
     /// The disk refuses (full, read-only, broken). Later calls try again.
     #[error("the journal cannot write: {0}")]
     Io(Arc<std::io::Error>),
@@ -51,16 +54,32 @@ impl Log {
     pub(super) fn open(shared: Shared) -> Result<Log, OpenError> {
         let shared = Arc::new(shared);
         let active = open_log(&shared)?;
-        let bytes: u64 = shared.state().segments.values().map(|segment| segment.bytes).sum();
+        let bytes: u64 = shared
+            .state()
+            .segments
+            .values()
+            .map(|segment| segment.bytes)
+            .sum();
         shared.total_bytes.fetch_add(bytes, Ordering::SeqCst);
         let (commands, queue) = mpsc::channel(QUEUE_REQUESTS_MAX);
-        let writer =
-            Writer { shared: shared.clone(), active, is_failing: false, buffer: Vec::new() };
+        let writer = Writer {
+            shared: shared.clone(),
+            active,
+            is_failing: false,
+            buffer: Vec::new(),
+        };
         let thread = std::thread::Builder::new()
             .name(format!("journal {}", shared.source))
             .spawn(move || writer.run(queue))
-            .map_err(|source| OpenError::Io { path: shared.folder.clone(), source })?;
-        Ok(Log { shared, commands: Some(commands), writer: Some(thread) })
+            .map_err(|source| OpenError::Io {
+                path: shared.folder.clone(),
+                source,
+            })?;
+        Ok(Log {
+            shared,
+            commands: Some(commands),
+            writer: Some(thread),
+        })
     }
 
     /// Append one body with the places of its events, and wait until it is on disk.
@@ -82,7 +101,14 @@ impl Log {
             .map_err(|reason| AppendError::Unfit { reason })?;
         let malformed_count = malformed.len();
         self.ask(|reply| {
-            Command::Append(Append { received_ms, events, malformed_count, marks, body, reply })
+            Command::Append(Append {
+                received_ms,
+                events,
+                malformed_count,
+                marks,
+                body,
+                reply,
+            })
         })
         .await
     }
@@ -95,7 +121,8 @@ impl Log {
     /// # Errors
     /// `Io` when no segment can be begun.
     pub async fn advance_past(&self, sequence: u64) -> Result<(), AppendError> {
-        self.ask(|reply| Command::AdvancePast { sequence, reply }).await
+        self.ask(|reply| Command::AdvancePast { sequence, reply })
+            .await
     }
 
     async fn ask<T>(
@@ -104,14 +131,18 @@ impl Log {
     ) -> Result<T, AppendError> {
         let (reply, answer) = oneshot::channel();
         let commands = self.commands.as_ref().ok_or(AppendError::Closed)?;
-        commands.send(command(reply)).await.map_err(|_| AppendError::Closed)?;
+        commands
+            .send(command(reply))
+            .await
+            .map_err(|_| AppendError::Closed)?;
         answer.await.unwrap_or(Err(AppendError::Closed))
     }
 
     /// Read from the record that holds `from_sequence`, or from the oldest if that is gone.
     ///
-    /// A record of malformed parts only holds no number: it is met when following the log, but
-    /// not when a reader begins at its place.
+    /// A record of malformed parts only holds no number: it is met when following the log (or
+    /// reading it from 0), but not when a reader begins at its place. So set malformed parts
+    /// aside when they are appended, not when they are read.
     pub fn reader(self: &Arc<Self>, from_sequence: u64) -> Reader {
         Reader::new(self.clone(), from_sequence)
     }
@@ -124,12 +155,21 @@ impl Log {
     /// The lowest number that may still be read.
     pub fn oldest_sequence(&self) -> u64 {
         let state = self.shared.state();
-        state.segments.keys().next().map_or(state.next_sequence, |id| id.first_sequence)
+        state
+            .segments
+            .keys()
+            .next()
+            .map_or(state.next_sequence, |id| id.first_sequence)
     }
 
     /// Bytes of this log's records on disk (up to 1 MiB of zeros written ahead not counted).
     pub fn size_bytes(&self) -> u64 {
-        self.shared.state().segments.values().map(|segment| segment.bytes).sum()
+        self.shared
+            .state()
+            .segments
+            .values()
+            .map(|segment| segment.bytes)
+            .sum()
     }
 
     /// All events ever appended, by type. Exact over restarts, and always adds up to
@@ -151,7 +191,12 @@ impl Log {
 
     /// Numbers that damage has taken, as far as it was met since the log was opened.
     pub fn lost(&self) -> Vec<Range<u64>> {
-        self.shared.state().lost.iter().map(|(start, end)| *start..*end).collect()
+        self.shared
+            .state()
+            .lost
+            .iter()
+            .map(|(start, end)| *start..*end)
+            .collect()
     }
 
     /// fdatasync calls since the log was opened.
@@ -166,7 +211,9 @@ impl Log {
     /// not below is never touched. Waits for the file system for a moment.
     pub fn release(&self, before_sequence: u64, now_ms: i64) -> Released {
         let shared = &self.shared;
-        shared.released_before.fetch_max(before_sequence, Ordering::SeqCst);
+        shared
+            .released_before
+            .fetch_max(before_sequence, Ordering::SeqCst);
         let retain_ms = i64::try_from(shared.retain.as_millis()).unwrap_or(i64::MAX);
         let oldest_kept_ms = now_ms.saturating_sub(retain_ms);
         shared.delete_oldest(before_sequence, |segment, total| {
@@ -179,7 +226,8 @@ impl Log {
     /// one stays. The caller counts the numbers that went, for each connector behind them.
     pub fn expire_oldest(&self) -> Released {
         let mut is_first = true;
-        self.shared.delete_oldest(u64::MAX, |_, _| std::mem::take(&mut is_first))
+        self.shared
+            .delete_oldest(u64::MAX, |_, _| std::mem::take(&mut is_first))
     }
 }
 

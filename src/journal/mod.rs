@@ -53,7 +53,8 @@ pub struct JournalOptions {
     /// A segment is ended when it has grown to this. At most a quarter of `max_size_bytes`: the
     /// segment being written is never deleted, so the rest must be large enough to make room.
     pub segment_bytes: u64,
-    /// Limit for the logs of all sources together.
+    /// Limit for the logs of all sources together. The head of a new segment (some hundred bytes)
+    /// may come on top: a full segment must be ended before it can be deleted.
     pub max_size_bytes: u64,
     /// How long what all connectors have passed is kept for replay.
     pub retain: Duration,
@@ -83,7 +84,11 @@ pub enum OpenError {
         "{} has format {found}, this version reads formats up to {supported}; use a newer sluice",
         path.display()
     )]
-    NewerFormat { found: u32, supported: u32, path: PathBuf },
+    NewerFormat {
+        found: u32,
+        supported: u32,
+        path: PathBuf,
+    },
     #[error(
         "{} is not the format file of a data folder; is the path right? If it is, restore the \
          file from a copy",
@@ -122,8 +127,10 @@ impl Journal {
         let lock = Arc::new(lock_folder(&options.path)?);
         let salt = read_or_write_format(&options.path)?;
         let state = options.path.join("state");
-        let store = Store::open(&state, lock.clone())
-            .map_err(|source| OpenError::Store { path: state, source })?;
+        let store = Store::open(&state, lock.clone()).map_err(|source| OpenError::Store {
+            path: state,
+            source,
+        })?;
         Ok(Journal {
             options,
             salt,
@@ -183,15 +190,26 @@ impl Journal {
 }
 
 fn io_error(path: &Path, source: io::Error) -> OpenError {
-    OpenError::Io { path: path.to_owned(), source }
+    OpenError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn check_name(name: &str) -> Result<(), OpenError> {
     let is_good = !name.is_empty()
         && name.len() <= 100
         && !name.starts_with('.')
-        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
-    if is_good { Ok(()) } else { Err(OpenError::BadName { name: name.to_owned() }) }
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'));
+    if is_good {
+        Ok(())
+    } else {
+        Err(OpenError::BadName {
+            name: name.to_owned(),
+        })
+    }
 }
 
 fn lock_folder(folder: &Path) -> Result<File, OpenError> {
@@ -243,7 +261,11 @@ fn read_or_write_format(folder: &Path) -> Result<u32, OpenError> {
         return Err(OpenError::UnknownFormat { path });
     };
     if found > FORMAT_VERSION {
-        return Err(OpenError::NewerFormat { found, supported: FORMAT_VERSION, path });
+        return Err(OpenError::NewerFormat {
+            found,
+            supported: FORMAT_VERSION,
+            path,
+        });
     }
     words
         .next()

@@ -8,9 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use super::OpenError;
 use super::record::{Counts, Header, Kind, decode_events};
-use super::segment::{
-    FILE_HEADER_BYTES, FileHeader, Found, Scanner, SegmentId, read_file_header,
-};
+use super::segment::{FILE_HEADER_BYTES, FileHeader, Found, Scanner, SegmentId, read_file_header};
 use super::shared::{Segment, Shared};
 use super::writer::Active;
 
@@ -44,7 +42,13 @@ pub(super) fn open_log(shared: &Shared) -> Result<Option<Active>, OpenError> {
 
     let path = shared.folder.join(last.file_name());
     let active = cut(&path, last, end, walk.is_torn).map_err(|error| io_error(&path, error))?;
-    segments.insert(last, Segment { bytes: end, last_received_ms: walk.last_received_ms });
+    segments.insert(
+        last,
+        Segment {
+            bytes: end,
+            last_received_ms: walk.last_received_ms,
+        },
+    );
     let is_ahead = lowest_next > walk.next_sequence;
     let mut state = shared.state();
     state.segments = segments;
@@ -55,7 +59,10 @@ pub(super) fn open_log(shared: &Shared) -> Result<Option<Active>, OpenError> {
 }
 
 fn io_error(path: &Path, source: io::Error) -> OpenError {
-    OpenError::Io { path: path.to_owned(), source }
+    OpenError::Io {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn list_segments(shared: &Shared) -> Result<Vec<SegmentId>, OpenError> {
@@ -104,7 +111,10 @@ fn remove_if_stillborn(shared: &Shared, id: SegmentId) -> Result<bool, OpenError
     let failed = |error| io_error(&path, error);
     let file = File::open(&path).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();
-    if !matches!(read_file_header(&file).map_err(failed)?, FileHeader::Damaged) {
+    if !matches!(
+        read_file_header(&file).map_err(failed)?,
+        FileHeader::Damaged
+    ) {
         return Ok(false);
     }
     let mut scanner = Scanner::new(file, shared.salt, FILE_HEADER_BYTES.min(bytes));
@@ -112,7 +122,10 @@ fn remove_if_stillborn(shared: &Shared, id: SegmentId) -> Result<bool, OpenError
     if has_content {
         return Ok(false);
     }
-    tracing::warn!("journal: {} was begun but never written to; removed", path.display());
+    tracing::warn!(
+        "journal: {} was begun but never written to; removed",
+        path.display()
+    );
     std::fs::remove_file(&path).map_err(failed)?;
     Ok(true)
 }
@@ -127,21 +140,24 @@ fn describe_sealed(shared: &Shared, id: SegmentId, next: SegmentId) -> Result<Se
             .modified()
             .ok()
             .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-            .map_or(i64::MAX, |age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
+            .map_or(i64::MAX, |age| {
+                i64::try_from(age.as_millis()).unwrap_or(i64::MAX)
+            }),
     };
-    Ok(Segment { bytes: metadata.len(), last_received_ms })
+    Ok(Segment {
+        bytes: metadata.len(),
+        last_received_ms,
+    })
 }
 
-fn read_checkpoint(
-    shared: &Shared,
-    id: SegmentId,
-) -> Result<Option<(Header, Counts)>, OpenError> {
+fn read_checkpoint(shared: &Shared, id: SegmentId) -> Result<Option<(Header, Counts)>, OpenError> {
     let path = shared.folder.join(id.file_name());
     let mut scanner = open_scanner(shared, id)?;
     let failed = |error| io_error(&path, error);
     let limit = scanner.file_bytes().map_err(failed)?;
-    let Some((header, payload)) =
-        scanner.record_at(FILE_HEADER_BYTES, limit).map_err(failed)?
+    let Some((header, payload)) = scanner
+        .record_at(FILE_HEADER_BYTES, limit)
+        .map_err(failed)?
     else {
         return Ok(None);
     };
@@ -172,7 +188,12 @@ struct Walk {
 
 impl Walk {
     fn new(next_sequence: u64) -> Walk {
-        Walk { counts: Counts::default(), next_sequence, last_received_ms: 0, is_torn: false }
+        Walk {
+            counts: Counts::default(),
+            next_sequence,
+            last_received_ms: 0,
+            is_torn: false,
+        }
     }
 
     /// Read a segment up to its good end, which is given back. `bound` is where the next begins.
@@ -257,5 +278,10 @@ fn cut(path: &Path, id: SegmentId, end: u64, is_torn: bool) -> io::Result<Active
     // Zeros go as well: what is behind the end must be zero, and this is the cheapest way to know.
     file.set_len(end.max(FILE_HEADER_BYTES))?;
     file.sync_all()?;
-    Ok(Active { id, file, position: end, allocated: end })
+    Ok(Active {
+        id,
+        file,
+        position: end,
+        allocated: end,
+    })
 }

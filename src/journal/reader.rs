@@ -50,10 +50,16 @@ impl Reader {
         let cursor = Cursor {
             segment: None,
             offset: FILE_HEADER_BYTES,
-            seek: Some(from_sequence),
+            // From the very first number on there is nothing to pass over.
+            seek: (from_sequence > 0).then_some(from_sequence),
             expected: None,
         };
-        Reader { log, cursor, scanner: None, durable }
+        Reader {
+            log,
+            cursor,
+            scanner: None,
+            durable,
+        }
     }
 
     /// Wait for the next durable record.
@@ -67,8 +73,15 @@ impl Reader {
         loop {
             // Before looking, so that what becomes durable meanwhile ends the wait below.
             self.durable.borrow_and_update();
-            let is_in_memory = self.scanner.as_ref().is_some_and(Scanner::is_next_in_memory);
-            let found = if is_in_memory { self.try_next()? } else { self.next_off_thread().await? };
+            let is_in_memory = self
+                .scanner
+                .as_ref()
+                .is_some_and(Scanner::is_next_in_memory);
+            let found = if is_in_memory {
+                self.try_next()?
+            } else {
+                self.next_off_thread().await?
+            };
             if let Some(record) = found {
                 return Ok(record);
             }
@@ -126,8 +139,13 @@ fn step(
     scanner: &mut Option<Scanner>,
 ) -> Result<Option<Record>, ReadError> {
     loop {
-        let Some(view) = view(shared, cursor) else { return Ok(None) };
-        let failed = |source| ReadError::Io { path: shared.folder.join(view.id.file_name()), source };
+        let Some(view) = view(shared, cursor) else {
+            return Ok(None);
+        };
+        let failed = |source| ReadError::Io {
+            path: shared.folder.join(view.id.file_name()),
+            source,
+        };
         if cursor.segment != Some(view.id) {
             enter(cursor, view.id);
             *scanner = None;
@@ -159,7 +177,9 @@ fn step(
         cursor.offset = open.position();
         let is_done = match found {
             Found::Record { header, payload } => {
-                let is_left_over = view.bound.is_some_and(|bound| header.end_sequence() > bound);
+                let is_left_over = view
+                    .bound
+                    .is_some_and(|bound| header.end_sequence() > bound);
                 if !is_left_over
                     && let Some(record) = take(shared, cursor, view.id, at, &header, payload)
                 {
@@ -216,7 +236,11 @@ fn view(shared: &Shared, cursor: &Cursor) -> Option<View> {
     let mut from_start = state.segments.range(start..);
     let (&id, segment) = from_start.next()?;
     let bound = from_start.next().map(|(next, _)| next.first_sequence);
-    Some(View { id, limit: segment.bytes, bound })
+    Some(View {
+        id,
+        limit: segment.bytes,
+        bound,
+    })
 }
 
 fn enter(cursor: &mut Cursor, id: SegmentId) {
@@ -230,7 +254,12 @@ fn enter(cursor: &mut Cursor, id: SegmentId) {
 
 fn leave(shared: &Shared, cursor: &mut Cursor, scanner: &mut Option<Scanner>) {
     let Some(id) = cursor.segment else { return };
-    let next = shared.state().segments.range(id..).map(|(id, _)| *id).find(|next| *next > id);
+    let next = shared
+        .state()
+        .segments
+        .range(id..)
+        .map(|(id, _)| *id)
+        .find(|next| *next > id);
     if let Some(next) = next {
         cursor.segment = Some(next);
         cursor.offset = FILE_HEADER_BYTES;

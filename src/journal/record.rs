@@ -108,7 +108,8 @@ pub(super) struct Header {
 
 impl Header {
     pub(super) fn end_sequence(&self) -> u64 {
-        self.first_sequence.saturating_add(u64::from(self.event_count))
+        self.first_sequence
+            .saturating_add(u64::from(self.event_count))
     }
 
     /// Length of the whole record.
@@ -155,7 +156,8 @@ impl Header {
             received_ms: rest.get_i64_le(),
             payload_crc: rest.get_u32_le(),
         };
-        let is_good = rest.get_u32_le() == crc && header.payload_bytes as usize <= PAYLOAD_BYTES_MAX;
+        let is_good =
+            rest.get_u32_le() == crc && header.payload_bytes as usize <= PAYLOAD_BYTES_MAX;
         is_good.then_some(header)
     }
 }
@@ -203,14 +205,20 @@ pub(super) fn encode_marks(
     out[0..4].copy_from_slice(&marks_bytes.to_le_bytes());
     out[4..8].copy_from_slice(&(malformed.len() as u32).to_le_bytes());
     let payload_crc = crc32c::crc32c_append(crc32c::crc32c(&out), body);
-    Ok(EncodedMarks { bytes: out, payload_bytes: payload_bytes as u32, payload_crc })
+    Ok(EncodedMarks {
+        bytes: out,
+        payload_bytes: payload_bytes as u32,
+        payload_crc,
+    })
 }
 
 fn check_span(start: u32, end: u32, body_bytes: usize) -> Result<(), String> {
     if start <= end && end as usize <= body_bytes {
         Ok(())
     } else {
-        Err(format!("a mark at {start}..{end} lies outside a body of {body_bytes} bytes"))
+        Err(format!(
+            "a mark at {start}..{end} lies outside a body of {body_bytes} bytes"
+        ))
     }
 }
 
@@ -251,7 +259,11 @@ pub(super) fn decode_events(header: &Header, payload: Bytes) -> Result<Record, &
     let mut malformed = Vec::with_capacity((malformed_count as usize).min(marks.len() / 12));
     for _ in 0..malformed_count {
         let (start, end) = take_span(&mut marks, body.len())?;
-        malformed.push(MalformedMark { start, end, reason: take_text(&mut marks)? });
+        malformed.push(MalformedMark {
+            start,
+            end,
+            reason: take_text(&mut marks)?,
+        });
     }
     if !marks.is_empty() {
         return Err("marks are followed by something unknown");
@@ -280,7 +292,9 @@ fn take_span(rest: &mut &[u8], body_bytes: usize) -> Result<(u32, u32), &'static
 fn take_text(rest: &mut &[u8]) -> Result<String, &'static str> {
     let len = take_u32(rest)? as usize;
     let bytes = rest.get(..len).ok_or("a text is cut")?;
-    let text = std::str::from_utf8(bytes).map_err(|_| "a text is not UTF-8")?.to_owned();
+    let text = std::str::from_utf8(bytes)
+        .map_err(|_| "a text is not UTF-8")?
+        .to_owned();
     rest.advance(len);
     Ok(text)
 }
@@ -331,6 +345,9 @@ impl Counts {
             let count = rest.try_get_u64_le().map_err(|_| "a checkpoint is cut")?;
             events_by_type.insert(event_type, count);
         }
-        Ok(Counts { events_by_type, malformed })
+        Ok(Counts {
+            events_by_type,
+            malformed,
+        })
     }
 }

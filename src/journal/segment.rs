@@ -50,7 +50,10 @@ impl SegmentId {
     pub(super) fn parse(name: &str) -> Option<SegmentId> {
         let stem = name.strip_suffix(".log")?;
         let (first, part) = stem.split_once('-').unwrap_or((stem, "0"));
-        let id = SegmentId { first_sequence: first.parse().ok()?, part: part.parse().ok()? };
+        let id = SegmentId {
+            first_sequence: first.parse().ok()?,
+            part: part.parse().ok()?,
+        };
         (id.file_name() == name).then_some(id)
     }
 }
@@ -106,7 +109,11 @@ pub(super) fn create(
     bytes.extend_from_slice(&payload);
 
     let path = folder.join(id.file_name());
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)?;
     let written = disk
         .write_at(&file, &bytes, 0)
         .and_then(|()| disk.sync(&file))
@@ -123,9 +130,14 @@ pub(super) fn create(
 
 /// What is at a place of a segment.
 pub(super) enum Found {
-    Record { header: Header, payload: Bytes },
+    Record {
+        header: Header,
+        payload: Bytes,
+    },
     /// Bytes from the place up to `resume` are no record; at `resume` is one.
-    Damaged { resume: u64 },
+    Damaged {
+        resume: u64,
+    },
     /// No record from here to the limit, and not all of it is zero.
     Torn,
     /// Nothing from here to the limit.
@@ -144,7 +156,13 @@ pub(super) struct Scanner {
 
 impl Scanner {
     pub(super) fn new(file: File, salt: u32, position: u64) -> Scanner {
-        Scanner { file, salt, position, window_start: 0, window: Bytes::new() }
+        Scanner {
+            file,
+            salt,
+            position,
+            window_start: 0,
+            window: Bytes::new(),
+        }
     }
 
     pub(super) fn position(&self) -> u64 {
@@ -164,7 +182,10 @@ impl Scanner {
     pub(super) fn is_next_in_memory(&self) -> bool {
         self.in_window(self.position, HEADER_BYTES as u64)
             .and_then(|bytes| Header::decode(&bytes, self.salt))
-            .is_some_and(|header| self.in_window(self.position, header.record_bytes()).is_some())
+            .is_some_and(|header| {
+                self.in_window(self.position, header.record_bytes())
+                    .is_some()
+            })
     }
 
     /// What is at the position. A record or damage is stepped over, the rest is not.
@@ -190,11 +211,15 @@ impl Scanner {
             return Ok(None);
         }
         let header = self.fetch(at, HEADER_BYTES as u64, limit)?;
-        let Some(header) = Header::decode(&header, self.salt) else { return Ok(None) };
+        let Some(header) = Header::decode(&header, self.salt) else {
+            return Ok(None);
+        };
         if at + header.record_bytes() > limit {
             return Ok(None);
         }
-        let payload = self.fetch(at, header.record_bytes(), limit)?.slice(HEADER_BYTES..);
+        let payload = self
+            .fetch(at, header.record_bytes(), limit)?
+            .slice(HEADER_BYTES..);
         let is_good = crc32c::crc32c(&payload) == header.payload_crc;
         Ok(is_good.then_some((header, payload)))
     }
@@ -247,7 +272,10 @@ impl Scanner {
         if (read as u64) < len {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
-                format!("the file ends at {}, {len} bytes were expected at {at}", at + read as u64),
+                format!(
+                    "the file ends at {}, {len} bytes were expected at {at}",
+                    at + read as u64
+                ),
             ));
         }
         bytes.truncate(read);

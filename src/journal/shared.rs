@@ -72,7 +72,8 @@ impl Shared {
     }
 
     pub(super) fn notify(&self) {
-        self.durable.send_modify(|generation| *generation = generation.wrapping_add(1));
+        self.durable
+            .send_modify(|generation| *generation = generation.wrapping_add(1));
     }
 
     /// Numbers that are gone: found when a record begins beyond the expected one.
@@ -109,12 +110,18 @@ impl Shared {
             Ok(()) => tracing::error!(
                 "journal: {} is damaged from byte {} to {}; the bytes were copied to {}, reading \
                  goes on behind them",
-                from.display(), bytes.start, bytes.end, to.display(),
+                from.display(),
+                bytes.start,
+                bytes.end,
+                to.display(),
             ),
             Err(error) => tracing::error!(
                 "journal: {} is damaged from byte {} to {}; reading goes on behind them; copying \
                  them to {} failed: {error}",
-                from.display(), bytes.start, bytes.end, to.display(),
+                from.display(),
+                bytes.start,
+                bytes.end,
+                to.display(),
             ),
         }
     }

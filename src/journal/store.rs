@@ -102,14 +102,14 @@ pub struct DeadLetterTotals {
 /// The embedded store of one data folder. Its calls may wait for the disk for a moment.
 pub struct Store {
     path: PathBuf,
-    open: RwLock<Option<Open>>,
+    open: RwLock<Option<Keyspaces>>,
     /// One commit at a time: totals are read, changed and written.
     committing: Mutex<()>,
     remembered: AtomicU64,
     _lock: Arc<File>,
 }
 
-struct Open {
+struct Keyspaces {
     database: Database,
     connectors: Keyspace,
     dead_letters: Keyspace,
@@ -118,8 +118,8 @@ struct Open {
     seen_by_time: Keyspace,
 }
 
-impl Open {
-    fn open(path: &Path) -> Result<Open, StoreError> {
+impl Keyspaces {
+    fn open(path: &Path) -> Result<Keyspaces, StoreError> {
         let database = Database::builder(path)
             .cache_size(CACHE_BYTES)
             .max_journaling_size(STORE_JOURNAL_BYTES)
@@ -130,7 +130,7 @@ impl Open {
                 KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
             })
         };
-        Ok(Open {
+        Ok(Keyspaces {
             connectors: keyspace("connectors")?,
             dead_letters: keyspace("dead_letters")?,
             dead_totals: keyspace("dead_totals")?,
@@ -151,20 +151,31 @@ impl Open {
 
 impl DeadLetterTotals {
     fn encode(self) -> Vec<u8> {
-        [self.next_number, self.count, self.bytes].iter().flat_map(|n| n.to_be_bytes()).collect()
+        [self.next_number, self.count, self.bytes]
+            .iter()
+            .flat_map(|n| n.to_be_bytes())
+            .collect()
     }
 
     fn decode(value: &[u8]) -> Option<DeadLetterTotals> {
         let number = |at: usize| {
-            value.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes)
+            value
+                .get(at..at + 8)?
+                .try_into()
+                .ok()
+                .map(u64::from_be_bytes)
         };
-        Some(DeadLetterTotals { next_number: number(0)?, count: number(8)?, bytes: number(16)? })
+        Some(DeadLetterTotals {
+            next_number: number(0)?,
+            count: number(8)?,
+            bytes: number(16)?,
+        })
     }
 }
 
 impl Store {
     pub(super) fn open(path: &Path, lock: Arc<File>) -> Result<Store, StoreError> {
-        let open = Open::open(path)?;
+        let open = Keyspaces::open(path)?;
         let last = match open.seen_by_time.last_key_value() {
             Some(guard) => guard.key()?.get(8..16).and_then(|n| n.try_into().ok()),
             None => None,
@@ -181,7 +192,7 @@ impl Store {
     }
 
     /// Run something on the store; open it anew first if it stopped after a failed write.
-    fn with<T>(&self, work: impl Fn(&Open) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn with<T>(&self, work: impl Fn(&Keyspaces) -> Result<T, StoreError>) -> Result<T, StoreError> {
         {
             let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
             if let Some(open) = &*open {
@@ -195,7 +206,7 @@ impl Store {
         // Closed before it is opened: it locks its folder.
         *open = None;
         tracing::warn!("journal: opening the store in {} anew", self.path.display());
-        work(open.insert(Open::open(&self.path)?))
+        work(open.insert(Keyspaces::open(&self.path)?))
     }
 
     /// The blob of a connector's last commit.
@@ -209,19 +220,29 @@ impl Store {
     /// Names of all connectors that have a blob.
     pub fn connectors(&self) -> Result<Vec<String>, StoreError> {
         self.with(|open| {
-            open.connectors.iter().map(|guard| text(&guard.key()?)).collect()
+            open.connectors
+                .iter()
+                .map(|guard| text(&guard.key()?))
+                .collect()
         })
     }
 
     /// Change state and dead letters in one atomic step. Gives the keys of the added letters.
     pub fn commit(&self, commit: &StoreCommit) -> Result<Vec<DeadLetterKey>, StoreError> {
-        let _one = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self
+            .committing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.with(|open| {
             let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
             let mut changed = BTreeMap::new();
             let mut added = Vec::new();
             if let Some(state) = &commit.state {
-                batch.insert(&open.connectors, commit.connector.as_str(), state.as_slice());
+                batch.insert(
+                    &open.connectors,
+                    commit.connector.as_str(),
+                    state.as_slice(),
+                );
             }
             if !commit.dead_letters.is_empty() {
                 let mut totals = open.totals(&commit.connector)?;
@@ -230,7 +251,10 @@ impl Store {
                     totals.next_number += 1;
                     totals.count += 1;
                     totals.bytes += letter.len() as u64;
-                    let key = DeadLetterKey { connector: commit.connector.clone(), number };
+                    let key = DeadLetterKey {
+                        connector: commit.connector.clone(),
+                        number,
+                    };
                     batch.insert(&open.dead_letters, letter_key(&key), letter.as_slice());
                     added.push(key);
                 }
@@ -241,7 +265,9 @@ impl Store {
             removed.sort_unstable();
             removed.dedup();
             for key in removed {
-                let Some(bytes) = open.dead_letters.size_of(letter_key(key))? else { continue };
+                let Some(bytes) = open.dead_letters.size_of(letter_key(key))? else {
+                    continue;
+                };
                 let totals = match changed.remove(key.connector.as_str()) {
                     Some(totals) => totals,
                     None => open.totals(&key.connector)?,
@@ -275,10 +301,14 @@ impl Store {
         after: Option<&DeadLetterKey>,
         limit: usize,
     ) -> Result<Vec<(DeadLetterKey, Vec<u8>)>, StoreError> {
-        let prefix = connector.map(|name| [name.as_bytes(), &[0]].concat()).unwrap_or_default();
+        let prefix = connector
+            .map(|name| [name.as_bytes(), &[0]].concat())
+            .unwrap_or_default();
         let start = match after {
             // The next key there can be.
-            Some(key) => [letter_key(key).as_slice(), &[0]].concat().max(prefix.clone()),
+            Some(key) => [letter_key(key).as_slice(), &[0]]
+                .concat()
+                .max(prefix.clone()),
             None => prefix.clone(),
         };
         self.with(|open| {
@@ -295,11 +325,19 @@ impl Store {
     }
 
     pub fn dead_letter(&self, key: &DeadLetterKey) -> Result<Option<Vec<u8>>, StoreError> {
-        self.with(|open| Ok(open.dead_letters.get(letter_key(key))?.map(|value| value.to_vec())))
+        self.with(|open| {
+            Ok(open
+                .dead_letters
+                .get(letter_key(key))?
+                .map(|value| value.to_vec()))
+        })
     }
 
     pub fn remove_dead_letters(&self, keys: &[DeadLetterKey]) -> Result<(), StoreError> {
-        let commit = StoreCommit { remove_dead_letters: keys.to_vec(), ..StoreCommit::default() };
+        let commit = StoreCommit {
+            remove_dead_letters: keys.to_vec(),
+            ..StoreCommit::default()
+        };
         self.commit(&commit).map(|_| ())
     }
 
@@ -341,7 +379,10 @@ impl Store {
                 remove_dead_letters: keys,
             })?;
         }
-        let _one = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self
+            .committing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         self.with(|open| {
             let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
             if let Some(state) = open.connectors.get(from)? {
@@ -370,14 +411,21 @@ impl Store {
             return Ok(());
         }
         let time = u64::try_from(received_ms).unwrap_or(0).to_be_bytes();
-        let counter = self.remembered.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let counter = self
+            .remembered
+            .fetch_add(1, Ordering::Relaxed)
+            .to_be_bytes();
         let entry = [source.as_bytes(), &[0], id_hashes.as_flattened()].concat();
         self.with(|open| {
             let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
             for id_hash in id_hashes {
                 batch.insert(&open.seen, seen_key(source, id_hash), time);
             }
-            batch.insert(&open.seen_by_time, [time, counter].concat(), entry.as_slice());
+            batch.insert(
+                &open.seen_by_time,
+                [time, counter].concat(),
+                entry.as_slice(),
+            );
             Ok(batch.commit()?)
         })
     }
@@ -396,20 +444,31 @@ impl Store {
     }
 }
 
-fn forget_some(open: &Open, end: &[u8; 8]) -> Result<(usize, u64), StoreError> {
+fn forget_some(open: &Keyspaces, end: &[u8; 8]) -> Result<(usize, u64), StoreError> {
     let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
     let (mut entries, mut ids) = (0, 0);
-    for guard in open.seen_by_time.range(..end.as_slice()).take(FORGET_ENTRIES) {
+    for guard in open
+        .seen_by_time
+        .range(..end.as_slice())
+        .take(FORGET_ENTRIES)
+    {
         let (key, value) = guard.into_inner()?;
         entries += 1;
         let broken = || StoreError::Corrupt("seen_by_time".to_owned());
         let time = key.get(..8).ok_or_else(broken)?;
-        let zero = value.iter().position(|byte| *byte == 0).ok_or_else(broken)?;
+        let zero = value
+            .iter()
+            .position(|byte| *byte == 0)
+            .ok_or_else(broken)?;
         let (source, hashes) = (&value[..zero], &value[zero + 1..]);
         for hash in hashes.chunks_exact(16) {
             let seen = [source, &[0], hash].concat();
             // An id remembered again since then has a later entry, which forgets it.
-            if open.seen.get(&seen)?.is_some_and(|seen_at| *seen_at == *time) {
+            if open
+                .seen
+                .get(&seen)?
+                .is_some_and(|seen_at| *seen_at == *time)
+            {
                 batch.remove(&open.seen, seen);
                 ids += 1;
             }
@@ -430,13 +489,158 @@ fn letter_key(key: &DeadLetterKey) -> Vec<u8> {
 
 fn parse_letter_key(bytes: &[u8]) -> Result<DeadLetterKey, StoreError> {
     let broken = || StoreError::Corrupt("dead_letters".to_owned());
-    let (connector, number) =
-        bytes.len().checked_sub(9).and_then(|at| bytes.split_at_checked(at)).ok_or_else(broken)?;
+    let (connector, number) = bytes
+        .len()
+        .checked_sub(9)
+        .and_then(|at| bytes.split_at_checked(at))
+        .ok_or_else(broken)?;
     let number = number[1..].try_into().map_err(|_| broken())?;
-    Ok(DeadLetterKey { connector: text(connector)?, number: u64::from_be_bytes(number) })
+    Ok(DeadLetterKey {
+        connector: text(connector)?,
+        number: u64::from_be_bytes(number),
+    })
 }
 
 fn text(bytes: &[u8]) -> Result<String, StoreError> {
     String::from_utf8(bytes.to_vec())
         .map_err(|_| StoreError::Corrupt("a key that is not UTF-8".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use tempfile::TempDir;
+
+    fn open(folder: &TempDir) -> Store {
+        let lock = Arc::new(tempfile::tempfile().unwrap());
+        Store::open(&folder.path().join("state"), lock).unwrap()
+    }
+
+    fn commit(connector: &str, state: &str, letters: &[&str]) -> StoreCommit {
+        StoreCommit {
+            connector: connector.into(),
+            state: Some(state.into()),
+            dead_letters: letters
+                .iter()
+                .map(|letter| letter.as_bytes().to_vec())
+                .collect(),
+            remove_dead_letters: Vec::new(),
+        }
+    }
+
+    fn listed(store: &Store, connector: Option<&str>) -> Vec<String> {
+        let letters = store.dead_letters(connector, None, 100).unwrap();
+        letters
+            .iter()
+            .map(|(key, value)| format!("{key}={}", value.escape_ascii()))
+            .collect()
+    }
+
+    #[test]
+    fn state_and_dead_letters_survive_a_restart_together() {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        assert_eq!(store.load_connector("a").unwrap(), None);
+        store.commit(&commit("a", "one", &["x", "yy"])).unwrap();
+        store.commit(&commit("ab", "two", &["z"])).unwrap();
+        let keys = store.commit(&commit("a", "three", &["zzz"])).unwrap();
+        assert_eq!(keys[0].to_string(), "a/2");
+        store.sync().unwrap();
+        drop(store);
+        let store = open(&folder);
+        assert_eq!(store.load_connector("a").unwrap().unwrap(), b"three");
+        assert_eq!(store.connectors().unwrap(), ["a", "ab"]);
+        assert_eq!(listed(&store, Some("a")), ["a/0=x", "a/1=yy", "a/2=zzz"]);
+        assert_eq!(listed(&store, None).len(), 4);
+        let totals = DeadLetterTotals {
+            next_number: 3,
+            count: 3,
+            bytes: 6,
+        };
+        assert_eq!(store.dead_letter_totals().unwrap()["a"], totals);
+    }
+
+    #[test]
+    fn a_removed_dead_letter_is_counted_once_and_its_number_not_given_again() {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        let keys = store.commit(&commit("a", "", &["x", "yy", "z"])).unwrap();
+        let gone = vec![keys[1].clone(), keys[1].clone(), "b/7".parse().unwrap()];
+        store.remove_dead_letters(&gone).unwrap();
+        store.remove_dead_letters(&gone).unwrap();
+        assert_eq!(store.dead_letter_count("a").unwrap(), 2);
+        assert_eq!(store.dead_letter(&keys[1]).unwrap(), None);
+        store.remove_dead_letters(&keys).unwrap();
+        assert_eq!(store.commit(&commit("a", "", &["w"])).unwrap()[0].number, 3);
+        assert_eq!(listed(&store, None), ["a/3=w"]);
+    }
+
+    #[test]
+    fn pages_of_dead_letters_follow_each_other() {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        for connector in ["a", "a-b", "b"] {
+            store
+                .commit(&commit(connector, "", &["1", "2", "3"]))
+                .unwrap();
+        }
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = store.dead_letters(None, after.as_ref(), 2).unwrap();
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            seen.extend(page.into_iter().map(|(key, _)| key.to_string()));
+        }
+        assert_eq!(seen.len(), 9);
+        assert_eq!(store.dead_letters(Some("a"), None, 10).unwrap().len(), 3);
+        let after = "a/1".parse().unwrap();
+        assert_eq!(
+            store
+                .dead_letters(Some("a"), Some(&after), 10)
+                .unwrap()
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_renamed_connector_keeps_its_state_and_dead_letters() {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        store.commit(&commit("old", "cursor", &["x", "y"])).unwrap();
+        store.commit(&commit("new", "", &["w"])).unwrap();
+        store.rename_connector("old", "new").unwrap();
+        assert_eq!(listed(&store, None), ["new/0=w", "new/1=x", "new/2=y"]);
+        assert_eq!(store.load_connector("new").unwrap().unwrap(), b"cursor");
+        assert_eq!(store.connectors().unwrap(), ["new"]);
+    }
+
+    #[test]
+    fn ids_are_seen_until_their_time_is_over() {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        let hash = |n: u64| [n.to_be_bytes(), [0; 8]].concat().try_into().unwrap();
+        for n in 0..1000 {
+            store
+                .remember("braze", &[hash(n), hash(n + 5000)], n as i64)
+                .unwrap();
+        }
+        store.remember("braze", &[hash(3)], 2000).unwrap();
+        store.remember("other", &[hash(4)], 2000).unwrap();
+        drop(store);
+        let store = open(&folder);
+        assert!(store.is_seen("braze", &hash(1)).unwrap());
+        assert!(!store.is_seen("other", &hash(1)).unwrap());
+        assert_eq!(store.forget_before(600).unwrap(), 1199);
+        assert!(!store.is_seen("braze", &hash(599)).unwrap());
+        assert!(store.is_seen("braze", &hash(600)).unwrap());
+        assert!(
+            store.is_seen("braze", &hash(3)).unwrap(),
+            "it came again later"
+        );
+        assert_eq!(store.forget_before(i64::MAX).unwrap(), 802);
+        assert!(!store.is_seen("other", &hash(4)).unwrap());
+    }
 }

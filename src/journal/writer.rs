@@ -34,7 +34,10 @@ const BUFFER_BYTES_KEPT: usize = 2 * GROUP_BYTES_MAX;
 pub(super) enum Command {
     Append(Append),
     /// Let the next number be at least this one.
-    AdvancePast { sequence: u64, reply: oneshot::Sender<Result<(), AppendError>> },
+    AdvancePast {
+        sequence: u64,
+        reply: oneshot::Sender<Result<(), AppendError>>,
+    },
 }
 
 pub(super) struct Append {
@@ -82,7 +85,11 @@ impl Writer {
                     }
                 }
                 let is_full = group_bytes >= GROUP_BYTES_MAX || group.len() >= GROUP_REQUESTS_MAX;
-                next = if is_full { None } else { commands.try_recv().ok() };
+                next = if is_full {
+                    None
+                } else {
+                    commands.try_recv().ok()
+                };
             }
             self.write_group(group);
         }
@@ -141,7 +148,8 @@ impl Writer {
                 let _ = append.reply.send(Err(error));
                 continue;
             }
-            self.buffer.extend_from_slice(&header.encode(self.shared.salt));
+            self.buffer
+                .extend_from_slice(&header.encode(self.shared.salt));
             self.buffer.extend_from_slice(&append.marks.bytes);
             self.buffer.extend_from_slice(&append.body);
             counts.add(&append.events, append.malformed_count);
@@ -164,13 +172,18 @@ impl Writer {
         if fits(size_bytes) {
             Ok(())
         } else {
-            Err(AppendError::Full { size_bytes, max_size_bytes: shared.max_size_bytes })
+            Err(AppendError::Full {
+                size_bytes,
+                max_size_bytes: shared.max_size_bytes,
+            })
         }
     }
 
     fn write_buffer(&mut self, position: u64) -> io::Result<()> {
         let disk = &self.shared.disk;
-        let Some(active) = &mut self.active else { return Ok(()) };
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
         disk.write_at(&active.file, &self.buffer, position)?;
         let end = position + self.buffer.len() as u64;
         if end > active.allocated {
@@ -195,8 +208,16 @@ impl Writer {
     }
 
     /// The group is durable: let readers see it, then answer.
-    fn publish(&mut self, group: Vec<Append>, group_bytes: u64, next_sequence: u64, counts: Counts) {
-        let Some(active) = &mut self.active else { return };
+    fn publish(
+        &mut self,
+        group: Vec<Append>,
+        group_bytes: u64,
+        next_sequence: u64,
+        counts: Counts,
+    ) {
+        let Some(active) = &mut self.active else {
+            return;
+        };
         let mut sequence = {
             let mut state = self.shared.state();
             let first = state.next_sequence;
@@ -210,12 +231,18 @@ impl Writer {
             }
             active.position += group_bytes;
             let last_received_ms = state.last_received_ms;
-            state
-                .segments
-                .insert(active.id, Segment { bytes: active.position, last_received_ms });
+            state.segments.insert(
+                active.id,
+                Segment {
+                    bytes: active.position,
+                    last_received_ms,
+                },
+            );
             first
         };
-        self.shared.total_bytes.fetch_add(group_bytes, Ordering::SeqCst);
+        self.shared
+            .total_bytes
+            .fetch_add(group_bytes, Ordering::SeqCst);
         self.shared.notify();
         for append in group {
             let events = append.events.len() as u64;
@@ -242,15 +269,19 @@ impl Writer {
 
     /// The segment to write to; begins a new one when there is none or it is full.
     fn active_segment(&mut self) -> io::Result<&Active> {
-        let is_full =
-            self.active.as_ref().is_some_and(|active| active.position >= self.shared.segment_bytes);
+        let is_full = self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.position >= self.shared.segment_bytes);
         if is_full {
             self.seal();
         }
         if self.active.is_none() {
             self.active = Some(self.begin_segment()?);
         }
-        self.active.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.active
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn begin_segment(&self) -> io::Result<Active> {
@@ -261,7 +292,10 @@ impl Writer {
                 Some((last, _)) if last.first_sequence == state.next_sequence => last.part + 1,
                 _ => 0,
             };
-            let id = SegmentId { first_sequence: state.next_sequence, part };
+            let id = SegmentId {
+                first_sequence: state.next_sequence,
+                part,
+            };
             (id, state.counts.clone(), state.last_received_ms)
         };
         let (file, bytes) = segment::create(
@@ -273,8 +307,19 @@ impl Writer {
             last_received_ms,
         )?;
         shared.total_bytes.fetch_add(bytes, Ordering::SeqCst);
-        shared.state().segments.insert(id, Segment { bytes, last_received_ms });
-        Ok(Active { id, file, position: bytes, allocated: bytes })
+        shared.state().segments.insert(
+            id,
+            Segment {
+                bytes,
+                last_received_ms,
+            },
+        );
+        Ok(Active {
+            id,
+            file,
+            position: bytes,
+            allocated: bytes,
+        })
     }
 
     /// Close the full segment and give its zeros back.
@@ -289,7 +334,9 @@ impl Writer {
 
     /// After a failed write: what stands behind the last durable byte was never answered for.
     fn cut_back(&mut self) {
-        let Some(active) = &mut self.active else { return };
+        let Some(active) = &mut self.active else {
+            return;
+        };
         match active.file.set_len(active.position) {
             Ok(()) => active.allocated = active.position,
             Err(_) => self.abandon_active(),
@@ -311,6 +358,8 @@ impl Writer {
         self.seal();
         self.shared.state().next_sequence = sequence;
         self.shared.note_lost(next..sequence);
-        self.active_segment().map(|_| ()).map_err(|error| AppendError::Io(Arc::new(error)))
+        self.active_segment()
+            .map(|_| ())
+            .map_err(|error| AppendError::Io(Arc::new(error)))
     }
 }
