@@ -21,7 +21,7 @@ fn open_sized(folder: &Path, segment_bytes: u64, max_size_bytes: u64) -> Arc<Log
     std::fs::create_dir_all(&logs).unwrap();
     std::fs::create_dir_all(&damaged).unwrap();
     let log = Log::open(shared::Shared {
-        source: "braze".into(),
+        source: "orders".into(),
         folder: logs,
         damaged_folder: damaged,
         salt: 0x5eed,
@@ -646,7 +646,7 @@ async fn a_cursor_beyond_the_log_moves_the_log() {
 fn a_second_opener_is_told_who_holds_the_folder() {
     let folder = TempDir::new().unwrap();
     let journal = Journal::open(JournalOptions::new(folder.path())).unwrap();
-    let log = journal.log("braze").unwrap();
+    let log = journal.log("orders").unwrap();
     let store = journal.store().clone();
     let is_locked = || match Journal::open(JournalOptions::new(folder.path())) {
         Err(OpenError::Locked { path, holder }) => {
