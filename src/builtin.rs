@@ -14,3 +14,6 @@ use sluice_standard as _;
 
 /// Every folder in it is a set, reached as `builtin:FOLDER`.
 pub static MAPPINGS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/mappings");
+
+/// The config that `sluice demo` runs when none is given.
+pub const DEMO: &str = include_str!("../examples/demo.yaml");

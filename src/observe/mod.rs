@@ -1,1 +1,8 @@
-//! stub
+//! What an operator sees from outside: logs, health, status, metrics.
+
+mod admin;
+mod log;
+mod metrics;
+
+pub use admin::serve_admin;
+pub use log::{LogFormat, start_log};

@@ -109,9 +109,89 @@ impl EventType {
         }
         event
     }
+
+    /// Event number `n` of the run `seed`: the same for the same numbers, with another id for every
+    /// `n`. Values vary; about one in five nullable fields is null or absent.
+    pub fn synthesize(&self, seed: u64, n: u64) -> Value {
+        self.synthesize_with_nulls(seed, n, 0.2)
+    }
+
+    /// As [`EventType::synthesize`], with the share (0.0 to 1.0) of nullable fields without a value.
+    pub fn synthesize_with_nulls(&self, seed: u64, n: u64, nulls: f64) -> Value {
+        let mut random = Random(mix(seed).wrapping_add(n));
+        let mut event = json!({ "event_type": self.name });
+        for field in self.fields.iter().filter(|field| !field.storage_only) {
+            if field.path == "id" {
+                place(&mut event, "id", json!(synthetic_id(seed, n)));
+            } else if field.nullable && random.share() < nulls {
+                // Both forms occur in the wild.
+                if random.below(2) == 0 {
+                    place(&mut event, &field.path, Value::Null);
+                }
+            } else {
+                place(&mut event, &field.path, field.vary(&mut random, n));
+            }
+        }
+        event
+    }
+}
+
+/// In the form of a UUID. The last twelve digits are `n`, mixed one to one, so that no two are the same.
+fn synthetic_id(seed: u64, n: u64) -> String {
+    let high = mix(seed);
+    let low = (n ^ mix(high)) & 0xffff_ffff_ffff;
+    format!(
+        "{:08x}-{:04x}-4{:03x}-8{:03x}-{low:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        (high >> 4) & 0xfff,
+        mix(n >> 48 ^ high) & 0xfff,
+    )
+}
+
+/// splitmix64: small, fast, and the same on every machine and in every version.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        mix(self.0)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+
+    fn share(&mut self) -> f64 {
+        // 53 bits: what a double holds exactly.
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
 }
 
 impl Field {
+    /// A value like the sample. Texts keep their form, as some are dates, addresses or numbers: only
+    /// a digit at the end changes.
+    fn vary(&self, random: &mut Random, n: u64) -> Value {
+        let sample = self.sample();
+        match (self.kind, &sample) {
+            (FieldType::String, Value::String(text)) => {
+                json!(with_last_digit(text, random.below(10)))
+            }
+            (FieldType::Integer, _) => json!(random.below(1_000)),
+            (FieldType::Number, _) => json!(random.below(100_000) as f64 / 100.0),
+            (FieldType::Boolean, _) => json!(random.below(2) == 1),
+            (FieldType::Timestamp, _) => json!(1_788_264_000 + n % 31_536_000),
+            (FieldType::TimestampMs, _) => json!((1_788_264_000 + n % 31_536_000) * 1_000),
+            _ => sample,
+        }
+    }
+
     /// The example, or a plain value of the right type.
     pub fn sample(&self) -> Value {
         if let Some(example) = &self.example {
@@ -134,6 +214,14 @@ impl Field {
     }
 }
 
+/// The text with its last character replaced, if that is a digit.
+fn with_last_digit(text: &str, digit: u64) -> String {
+    match text.strip_suffix(|last: char| last.is_ascii_digit()) {
+        Some(start) => format!("{start}{digit}"),
+        None => text.to_owned(),
+    }
+}
+
 /// Put `value` at a dotted path, making objects on the way.
 fn place(event: &mut Value, path: &str, value: Value) {
     let mut steps: Vec<&str> = path.split('.').collect();
@@ -150,5 +238,43 @@ fn place(event: &mut Value, path: &str, value: Value) {
     }
     if let Some(object) = here.as_object_mut() {
         object.insert(last.to_owned(), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn event() -> EventType {
+        serde_json::from_value(json!({
+            "type": "a", "group": "g", "fields": [
+                {"path": "id", "type": "string"},
+                {"path": "user.name", "type": "string", "nullable": true, "example": "cust-1001"},
+                {"path": "properties.price", "type": "number"}
+            ]
+        }))
+        .expect("a catalogue entry")
+    }
+
+    #[test]
+    fn the_same_numbers_make_the_same_event_and_others_another_id() {
+        let event = event();
+        assert_eq!(event.synthesize(7, 3), event.synthesize(7, 3));
+        let ids: HashSet<String> = (0..10_000)
+            .map(|n| event.synthesize(7, n)["id"].to_string())
+            .collect();
+        assert_eq!(ids.len(), 10_000);
+        assert_ne!(event.synthesize(7, 3)["id"], event.synthesize(8, 3)["id"]);
+    }
+
+    #[test]
+    fn only_nullable_fields_lack_a_value() {
+        let event = event();
+        for n in 0..100 {
+            assert!(event.synthesize_with_nulls(1, n, 1.0)["user"]["name"].is_null());
+            assert!(event.synthesize_with_nulls(1, n, 1.0)["properties"]["price"].is_number());
+            assert!(event.synthesize_with_nulls(1, n, 0.0)["user"]["name"].is_string());
+        }
     }
 }

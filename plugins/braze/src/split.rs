@@ -1,0 +1,501 @@
+//! Find the events in a body of Currents. Pure: bytes in, places out.
+//!
+//! ```text
+//! {"events":[ {"event_type":"…","id":"…","time":…, "user":{…}, "properties":{…}}, … ]}
+//! ```
+//!
+//! The same envelope inside an array is taken too. Events are found as raw slices: what is in an
+//! event beyond type, id and time is not built, and one bad event never harms its neighbours:
+//!
+//! - bytes that are not UTF-8 count against the event they stand in;
+//! - nesting of any depth is passed over without recursion (serde_json's raw values are read in a
+//!   loop); an event nested deeper than [`DEPTH_MAX`] is set aside, as later readers would refuse it;
+//! - a doubled key: the last one wins, as in most JSON readers.
+//!
+//! Only a body that is not JSON as a whole is set aside as a whole, as nobody can say where in it
+//! an event begins.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use sluice_sdk::{EventMark, MalformedMark, Submission};
+
+/// Objects and lists inside each other in one event; serde_json's own limit for trees.
+pub const DEPTH_MAX: usize = 127;
+
+/// Places of all events in `body`, or `None` when it holds none (Braze tries its credentials).
+pub fn split(body: Bytes) -> Option<Submission> {
+    let text: Cow<'_, str> = match std::str::from_utf8(&body) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => Cow::Owned(with_bad_bytes_replaced(&body)),
+    };
+    let mut found = Found::default();
+    if text.trim().is_empty() {
+        return None;
+    }
+    if let Err(reason) = found.body(&text, &body) {
+        found.events.clear();
+        found.malformed = vec![mark(0, body.len(), reason)];
+    }
+    drop(text);
+    if found.events.is_empty() && found.malformed.is_empty() {
+        return None;
+    }
+    Some(Submission {
+        body,
+        events: found.events,
+        malformed: found.malformed,
+    })
+}
+
+/// A submission that sets the whole body aside.
+pub fn set_aside(body: Bytes, reason: &str) -> Submission {
+    let malformed = vec![mark(0, body.len(), reason)];
+    Submission {
+        body,
+        events: Vec::new(),
+        malformed,
+    }
+}
+
+/// The same text with a `?` for each byte that is not UTF-8, so that places stay the same.
+fn with_bad_bytes_replaced(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| '?'));
+    }
+    text
+}
+
+#[derive(Default)]
+struct Found {
+    events: Vec<EventMark>,
+    malformed: Vec<MalformedMark>,
+}
+
+impl Found {
+    fn body(&mut self, text: &str, original: &[u8]) -> Result<(), &'static str> {
+        match text.trim_start().as_bytes().first() {
+            Some(b'{') => {
+                let events = read(text, EnvelopeVisitor)?;
+                self.envelope(events, text, original)
+            }
+            Some(b'[') => {
+                for element in read(text, ListVisitor)? {
+                    let outcome = read(element.get(), EnvelopeVisitor)
+                        .map_err(|_| "not an object with an `events` list")
+                        .and_then(|events| self.envelope(events, text, original));
+                    if let Err(reason) = outcome {
+                        let start = offset(text, element.get());
+                        self.malformed
+                            .push(mark(start, start + element.get().len(), reason));
+                    }
+                }
+                Ok(())
+            }
+            _ => match read(text, AnyVisitor) {
+                Ok(()) => Err("not an object with an `events` list"),
+                Err(reason) => Err(reason),
+            },
+        }
+    }
+
+    fn envelope(
+        &mut self,
+        envelope: Envelope<'_>,
+        text: &str,
+        original: &[u8],
+    ) -> Result<(), &'static str> {
+        let list = match envelope {
+            Envelope::Empty => return Ok(()),
+            Envelope::OtherShape => return Err("no `events` list"),
+            Envelope::Events(raw) if raw.get() == "null" => return Ok(()),
+            Envelope::Events(raw) => {
+                read(raw.get(), ListVisitor).map_err(|_| "`events` is not a list")?
+            }
+        };
+        for raw in list {
+            let start = offset(text, raw.get());
+            let end = start + raw.get().len();
+            match event(raw.get(), &original[start..end]) {
+                Ok(head) => self.events.push(EventMark {
+                    start: place(start),
+                    end: place(end),
+                    event_type: head.event_type,
+                    id: head.id,
+                    time_ms: head.time_ms,
+                }),
+                Err(reason) => self.malformed.push(mark(start, end, reason)),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Head {
+    event_type: String,
+    id: String,
+    time_ms: Option<i64>,
+}
+
+/// Type, id and time of one event.
+fn event(text: &str, original: &[u8]) -> Result<Head, &'static str> {
+    if !text.starts_with('{') {
+        return Err("not an object");
+    }
+    if std::str::from_utf8(original).is_err() {
+        return Err("not UTF-8");
+    }
+    if depth(text.as_bytes()) > DEPTH_MAX {
+        return Err("nested too deep");
+    }
+    let members = read(text, HeadVisitor).map_err(|_| "a key is not valid text")?;
+    let event_type = match members.event_type.map(RawValue::get) {
+        None | Some("null") => return Err("no event_type"),
+        Some(raw) => serde_json::from_str::<String>(raw).map_err(|_| "event_type is not a text")?,
+    };
+    if event_type.is_empty() {
+        return Err("empty event_type");
+    }
+    let id = match members.id.map(RawValue::get) {
+        None | Some("null") => return Err("no id"),
+        Some(raw) if raw.starts_with('"') => {
+            serde_json::from_str::<String>(raw).map_err(|_| "id is not a text")?
+        }
+        Some(raw) if raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()) => raw.to_owned(),
+        Some(_) => return Err("id is not a text"),
+    };
+    if id.is_empty() {
+        return Err("empty id");
+    }
+    Ok(Head {
+        event_type,
+        id,
+        time_ms: members.time.and_then(|raw| time_ms(raw.get())),
+    })
+}
+
+/// Unix seconds to milliseconds; anything else is no time, and no reason to refuse the event.
+fn time_ms(raw: &str) -> Option<i64> {
+    if let Ok(seconds) = raw.parse::<i64>() {
+        return seconds.checked_mul(1000);
+    }
+    let ms = (raw.parse::<f64>().ok()? * 1000.0).round();
+    // Beyond 2^53 a double no longer counts single milliseconds; no event has such a time.
+    (ms.abs() < 9.0e15).then_some(ms as i64)
+}
+
+fn depth(bytes: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+    for byte in bytes {
+        if in_text {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_text = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => in_text = true,
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// Where `part`, a slice of `whole`, begins in it.
+fn offset(whole: &str, part: &str) -> usize {
+    part.as_ptr() as usize - whole.as_ptr() as usize
+}
+
+fn mark(start: usize, end: usize, reason: &str) -> MalformedMark {
+    MalformedMark {
+        start: place(start),
+        end: place(end),
+        reason: reason.to_owned(),
+    }
+}
+
+/// `max_body` is at most 1 GiB, so every place fits.
+fn place(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// Read all of `text` with this visitor, in one pass.
+fn read<'de, V: Visitor<'de>>(text: &'de str, visitor: V) -> Result<V::Value, &'static str> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let value = (&mut reader)
+        .deserialize_any(visitor)
+        .map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => "not an object with an `events` list",
+            _ => "not JSON",
+        })?;
+    reader.end().map_err(|_| "not JSON")?;
+    Ok(value)
+}
+
+enum Envelope<'a> {
+    Empty,
+    OtherShape,
+    Events(&'a RawValue),
+}
+
+struct EnvelopeVisitor;
+
+impl<'de> Visitor<'de> for EnvelopeVisitor {
+    type Value = Envelope<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with an `events` list")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut envelope = Envelope::Empty;
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "events" {
+                envelope = Envelope::Events(map.next_value()?);
+            } else {
+                map.next_value::<&RawValue>()?;
+                if matches!(envelope, Envelope::Empty) {
+                    envelope = Envelope::OtherShape;
+                }
+            }
+        }
+        Ok(envelope)
+    }
+}
+
+struct ListVisitor;
+
+impl<'de> Visitor<'de> for ListVisitor {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
+        let mut list = Vec::new();
+        while let Some(raw) = seq.next_element()? {
+            list.push(raw);
+        }
+        Ok(list)
+    }
+}
+
+#[derive(Default)]
+struct Members<'a> {
+    event_type: Option<&'a RawValue>,
+    id: Option<&'a RawValue>,
+    time: Option<&'a RawValue>,
+}
+
+struct HeadVisitor;
+
+impl<'de> Visitor<'de> for HeadVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut members = Members::default();
+        while let Some(key) = map.next_key::<String>()? {
+            let raw: &RawValue = map.next_value()?;
+            match key.as_str() {
+                "event_type" => members.event_type = Some(raw),
+                "id" => members.id = Some(raw),
+                "time" => members.time = Some(raw),
+                _ => {}
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// Any scalar, to tell "JSON of another shape" from "not JSON".
+struct AnyVisitor;
+
+impl<'de> Visitor<'de> for AnyVisitor {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
+        // With arbitrary precision a number comes as a map.
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Good ids, and reasons of what is set aside.
+    fn check(body: &[u8], ids: &[&str], reasons: &[&str]) {
+        let shown = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+        let submission = split(Bytes::copy_from_slice(body)).unwrap_or_default();
+        let found: Vec<_> = submission.events.iter().map(|e| e.id.as_str()).collect();
+        assert_eq!(found, ids, "{shown}");
+        let found: Vec<_> = submission
+            .malformed
+            .iter()
+            .map(|m| m.reason.as_str())
+            .collect();
+        assert_eq!(found, reasons, "{shown}");
+        for event in &submission.events {
+            let slice = &submission.body[event.start as usize..event.end as usize];
+            let value: serde_json::Value = serde_json::from_slice(slice).unwrap();
+            assert!(value.is_object());
+        }
+    }
+
+    #[test]
+    fn a_probe_holds_no_events() {
+        for body in [
+            "",
+            " \n",
+            "{}",
+            r#"{"events":[]}"#,
+            r#"{"events":null}"#,
+            "[]",
+            "[{}]",
+        ] {
+            assert!(
+                split(Bytes::from_static(body.as_bytes())).is_none(),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn another_shape_is_set_aside_whole() {
+        for (body, reason) in [
+            ("{", "not JSON"),
+            ("hello", "not JSON"),
+            (r#"{"events":[]} x"#, "not JSON"),
+            (r#"{"event":[]}"#, "no `events` list"),
+            (r#"{"events":3}"#, "`events` is not a list"),
+            ("3", "not an object with an `events` list"),
+            ("\"x\"", "not an object with an `events` list"),
+        ] {
+            check(body.as_bytes(), &[], &[reason]);
+        }
+        check(b"\xff\xfe", &[], &["not JSON"]);
+    }
+
+    #[test]
+    fn an_envelope_inside_a_list_is_taken() {
+        check(
+            br#"[{"events":[{"event_type":"a","id":"1"}]}, 7, {"events":[{"event_type":"a","id":2}]}]"#,
+            &["1", "2"],
+            &["not an object with an `events` list"],
+        );
+    }
+
+    #[test]
+    fn the_last_of_a_doubled_key_wins() {
+        check(
+            br#"{"events":[{"event_type":"a","id":"1","id":"2"}]}"#,
+            &["2"],
+            &[],
+        );
+    }
+
+    #[test]
+    fn seconds_become_milliseconds() {
+        for (raw, expected) in [
+            ("1788264000", Some(1_788_264_000_000)),
+            ("1788264000.5", Some(1_788_264_000_500)),
+            ("1e400", None),
+            ("99999999999999999999", None),
+            ("\"x\"", None),
+        ] {
+            assert_eq!(time_ms(raw), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn no_kind_of_bad_event_harms_its_99_neighbours() {
+        let deep = format!(
+            r#"{{"event_type":"a","id":"x","p":{}{}}}"#,
+            "[".repeat(10_000),
+            "]".repeat(10_000)
+        );
+        let kinds: [(&[u8], &str); 16] = [
+            (b"null", "not an object"),
+            (b"7", "not an object"),
+            (b"\"text\"", "not an object"),
+            (b"[]", "not an object"),
+            (b"{}", "no event_type"),
+            (br#"{"id":"x"}"#, "no event_type"),
+            (br#"{"event_type":null,"id":"x"}"#, "no event_type"),
+            (br#"{"event_type":7,"id":"x"}"#, "event_type is not a text"),
+            (br#"{"event_type":"","id":"x"}"#, "empty event_type"),
+            (br#"{"event_type":"a"}"#, "no id"),
+            (br#"{"event_type":"a","id":null}"#, "no id"),
+            (br#"{"event_type":"a","id":""}"#, "empty id"),
+            (br#"{"event_type":"a","id":{}}"#, "id is not a text"),
+            (br#"{"event_type":"a","id":"\ud800"}"#, "id is not a text"),
+            (
+                b"{\"event_type\":\"a\",\"id\":\"x\",\"p\":\"\xff\xc3\"}",
+                "not UTF-8",
+            ),
+            (deep.as_bytes(), "nested too deep"),
+        ];
+        let ids: Vec<String> = (0..99).map(|n| format!("id-ö-{n}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        for (bad, reason) in kinds {
+            for at in [0, 50, 99] {
+                let mut events: Vec<Vec<u8>> = ids
+                    .iter()
+                    .map(|id| format!(r#"{{"event_type":"a","id":"{id}"}}"#).into_bytes())
+                    .collect();
+                events.insert(at, bad.to_vec());
+                let body = [
+                    b"{\"events\":[".to_vec(),
+                    events.join(&b", "[..]),
+                    b"]}".to_vec(),
+                ];
+                let body = body.concat();
+                check(&body, &ids, &[reason]);
+                let malformed = &split(body.clone().into()).unwrap().malformed[0];
+                assert_eq!(&body[malformed.start as usize..malformed.end as usize], bad);
+            }
+        }
+    }
+}

@@ -1,0 +1,454 @@
+//! One connector: from the journal through selection and mapping to batches, and back to the account.
+//!
+//! A single task owns cursor, account and batch, so nothing here is locked. Deliveries run beside it
+//! and send their outcomes back. What is not settled when the process ends is read again.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sluice_sdk::{Document, Stop};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::error;
+
+use super::account::{ConnectorState, Settled};
+use super::delivery::{Courier, Final, Item};
+use crate::config::Unmapped;
+use crate::journal::{DAMAGED_TYPE, Log, Record, Store, StoreCommit};
+use crate::mapping::{Expression, Mapped, Mapping};
+
+/// Cursor and account are written at least this often while anything moves.
+const COMMIT_AFTER: Duration = Duration::from_millis(250);
+/// … or when this many events were settled since the last time.
+const COMMIT_EVENTS: usize = 20_000;
+/// Bytes of documents on their way or waiting for a batch; reading pauses above it.
+const WAITING_BYTES_MAX: usize = 16 << 20;
+/// Time that deliveries under way get at a stop.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// What a connector needs to run.
+pub struct Connector {
+    /// Its name in the config.
+    pub name: String,
+    /// Its source's name.
+    pub source: String,
+    /// The rules.
+    pub mapping: Arc<Mapping>,
+    /// The connector's own `when`.
+    pub when: Option<Expression>,
+    /// What happens to events without a rule.
+    pub unmapped: Unmapped,
+    /// The way out.
+    pub courier: Arc<Courier>,
+    /// How long a batch that is not full waits for more.
+    pub flush_after: Duration,
+    /// Most documents in a batch; the sink's limit applies as well.
+    pub documents_max: usize,
+    /// The source's log.
+    pub log: Arc<Log>,
+    /// Where cursor, account and dead letters go.
+    pub store: Arc<Store>,
+    /// What others see of it; brought up to date at every commit.
+    pub view: Arc<RwLock<ConnectorState>>,
+}
+
+/// A dead letter as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// When it was put here.
+    pub at: Timestamp,
+    /// The connector, or `source:NAME` for what was no event.
+    pub connector: String,
+    /// The event's number in the journal.
+    pub sequence: u64,
+    /// Its type; empty where unknown.
+    pub event_type: String,
+    /// Its id; empty where unknown.
+    pub event_id: String,
+    /// Short and stable, as counted in the account.
+    pub reason: String,
+    /// More about it: what was found, or the sink's answer.
+    pub detail: String,
+    /// The rule, if one ran.
+    pub rule: Option<String>,
+    /// Tries at the sink.
+    pub tries: u32,
+    /// The event as it came; what is no UTF-8 is replaced here and kept whole in `event_bytes`.
+    pub event: String,
+    /// The bytes, where `event` does not have them all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_bytes: Option<Vec<u8>>,
+    /// The document that was refused, if one was made.
+    pub document: Option<String>,
+}
+
+impl DeadLetter {
+    /// What a source was sent and is no event.
+    pub fn of_source(source: &str, reason: &str, raw: &[u8]) -> Self {
+        Self {
+            at: Timestamp::now(),
+            connector: format!("source:{source}"),
+            sequence: 0,
+            event_type: String::new(),
+            event_id: String::new(),
+            reason: reason.to_owned(),
+            detail: format!("{} bytes", raw.len()),
+            rule: None,
+            tries: 0,
+            event: String::from_utf8_lossy(raw).into_owned(),
+            event_bytes: std::str::from_utf8(raw).is_err().then(|| raw.to_vec()),
+            document: None,
+        }
+    }
+}
+
+struct Pending {
+    event_type: String,
+    documents_left: u32,
+    dead: Option<String>,
+}
+
+struct Pump {
+    connector: Connector,
+    state: ConnectorState,
+    pending: HashMap<u64, Pending>,
+    current: Vec<Item>,
+    current_bytes: usize,
+    current_since: Option<Instant>,
+    ready: VecDeque<Vec<Item>>,
+    waiting_bytes: usize,
+    dead_letters: Vec<Vec<u8>>,
+    unsaved: usize,
+    last_commit: Instant,
+    /// The number that the next record should begin with.
+    next: u64,
+}
+
+impl Connector {
+    /// Run until `stop`; then drain what is under way for a bounded time and save.
+    pub async fn run(self, state: ConnectorState, stop: Stop) {
+        let mut reader = self.log.reader(state.cursor.prefix());
+        let concurrency = self.courier.limits.concurrency.max(1);
+        let (outcomes_in, mut outcomes) = mpsc::channel::<Vec<(Item, Final)>>(concurrency);
+        let mut deliveries = JoinSet::new();
+        let mut pump = Pump {
+            next: state.cursor.prefix(),
+            connector: self,
+            state,
+            pending: HashMap::new(),
+            current: Vec::new(),
+            current_bytes: 0,
+            current_since: None,
+            ready: VecDeque::new(),
+            waiting_bytes: 0,
+            dead_letters: Vec::new(),
+            unsaved: 0,
+            last_commit: Instant::now(),
+        };
+        loop {
+            while deliveries.len() < concurrency
+                && let Some(items) = pump.ready.pop_front()
+            {
+                let courier = Arc::clone(&pump.connector.courier);
+                let outcomes = outcomes_in.clone();
+                deliveries.spawn(async move {
+                    let done = courier.deliver(items).await;
+                    // The receiver lives as long as this set of tasks.
+                    let _ = outcomes.send(done).await;
+                });
+            }
+            let has_room = pump.ready.is_empty() && pump.waiting_bytes < WAITING_BYTES_MAX;
+            let flush_at = pump.current_since.map(|since| since + pump.connector.flush_after);
+            let commit_at = (pump.unsaved > 0).then(|| pump.last_commit + COMMIT_AFTER);
+            tokio::select! {
+                biased;
+                () = stop.requested() => break,
+                Some(done) = outcomes.recv() => pump.settle_all(done),
+                Some(joined) = deliveries.join_next(), if !deliveries.is_empty() => {
+                    if let Err(failure) = joined && failure.is_panic() {
+                        pump.hold_after_panic();
+                        break;
+                    }
+                }
+                () = sleep_until(flush_at), if flush_at.is_some() => pump.flush(),
+                () = sleep_until(commit_at), if commit_at.is_some() => pump.commit(),
+                record = reader.next(), if has_room => match record {
+                    Ok(record) => pump.take(&record),
+                    Err(problem) => {
+                        error!(connector = %pump.connector.name, "the journal cannot be read: {problem}. Trying again; nothing is dropped.");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                },
+            }
+            if pump.unsaved >= COMMIT_EVENTS {
+                pump.commit();
+            }
+        }
+        pump.drain(&mut deliveries, &mut outcomes).await;
+        pump.commit();
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Pump {
+    fn take(&mut self, record: &Record) {
+        self.pass_over_gap(record.first_sequence);
+        self.next = record.end_sequence().max(self.next);
+        for (sequence, mark) in (record.first_sequence..).zip(&record.events) {
+            if self.state.cursor.contains(sequence) {
+                continue;
+            }
+            if mark.duplicate {
+                self.settle(sequence, &mark.event_type, &Settled::Skipped("duplicate".to_owned()));
+                continue;
+            }
+            let event = record.event_bytes(mark);
+            self.take_event(sequence, &mark.event_type, &mark.id, event);
+        }
+    }
+
+    fn take_event(&mut self, sequence: u64, event_type: &str, id: &str, event: Bytes) {
+        let skipped = |reason: &str| Settled::Skipped(reason.to_owned());
+        if !self.connector.mapping.selects(event_type) {
+            return self.settle(sequence, event_type, &skipped("not selected"));
+        }
+        let value: serde_json::Value = match serde_json::from_slice(&event) {
+            Ok(value) => value,
+            Err(problem) => {
+                let dead = self.dead_event(sequence, event_type, id, &event, "not JSON", &problem.to_string());
+                return self.bury(sequence, event_type, dead);
+            }
+        };
+        if let Some(when) = &self.connector.when
+            && !when.holds(&value)
+        {
+            return self.settle(sequence, event_type, &skipped("when"));
+        }
+        match self.connector.mapping.map(&value) {
+            Mapped::NotSelected => self.settle(sequence, event_type, &skipped("not selected")),
+            Mapped::Skipped { reason, .. } => self.settle(sequence, event_type, &skipped(&reason)),
+            Mapped::Unmapped => match self.connector.unmapped {
+                Unmapped::Skip => self.settle(sequence, event_type, &skipped("unmapped")),
+                Unmapped::DeadLetter => {
+                    let dead = self.dead_event(sequence, event_type, id, &event, "unmapped", "no rule is on this type");
+                    self.bury(sequence, event_type, dead);
+                }
+            },
+            Mapped::Dead { reason, detail, rule } => {
+                let mut dead = self.dead_event(sequence, event_type, id, &event, &reason, &detail);
+                dead.rule = rule;
+                self.bury(sequence, event_type, dead);
+            }
+            Mapped::Documents(documents) => {
+                self.pending.insert(
+                    sequence,
+                    Pending {
+                        event_type: event_type.to_owned(),
+                        documents_left: u32::try_from(documents.len()).unwrap_or(u32::MAX),
+                        dead: None,
+                    },
+                );
+                for document in documents {
+                    let item = Item {
+                        sequence,
+                        event: event.clone(),
+                        document: Document {
+                            event_id: id.to_owned(),
+                            event_type: event_type.to_owned(),
+                            body: document.body,
+                        },
+                        rule: document.rule,
+                    };
+                    self.batch(item);
+                }
+            }
+        }
+    }
+
+    /// Check a document and put it into the current batch.
+    fn batch(&mut self, mut item: Item) {
+        let limits = &self.connector.courier.limits;
+        let body = match self.connector.courier.sink.prepare(item.document.body.clone()) {
+            Ok(body) => body,
+            Err(rejection) => {
+                return self.settle_dead(&item, rejection.code.to_owned(), rejection.detail, 0);
+            }
+        };
+        if body.len() > limits.document_bytes_max {
+            let detail = format!("{} bytes; the sink takes {}", body.len(), limits.document_bytes_max);
+            return self.settle_dead(&item, "too-large".to_owned(), detail, 0);
+        }
+        item.document.body = body;
+        let bytes = item.document.body.len() + 1;
+        let documents_max = limits.batch_documents_max.min(self.connector.documents_max).max(1);
+        let bytes_max = limits.batch_bytes_max.saturating_sub(limits.envelope_bytes);
+        if self.current_bytes + bytes > bytes_max {
+            self.flush();
+        }
+        self.current_bytes += bytes;
+        self.waiting_bytes += bytes;
+        self.current.push(item);
+        self.current_since.get_or_insert_with(Instant::now);
+        if self.current.len() >= documents_max {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.current.is_empty() {
+            self.ready.push_back(std::mem::take(&mut self.current));
+        }
+        self.current_bytes = 0;
+        self.current_since = None;
+    }
+
+    fn settle_all(&mut self, done: Vec<(Item, Final)>) {
+        for (item, outcome) in done {
+            self.waiting_bytes = self.waiting_bytes.saturating_sub(item.document.body.len() + 1);
+            match outcome {
+                Final::Delivered => {
+                    self.state.account.documents.delivered += 1;
+                    self.document_done(item.sequence, None);
+                }
+                Final::Dead { answer, tries } => {
+                    self.settle_dead(&item, "refused by the sink".to_owned(), answer, tries);
+                }
+            }
+        }
+    }
+
+    fn settle_dead(&mut self, item: &Item, reason: String, detail: String, tries: u32) {
+        let document = &item.document;
+        let mut dead = self.dead_event(item.sequence, &document.event_type, &document.event_id, &item.event, &reason, &detail);
+        dead.rule = Some(item.rule.to_string());
+        dead.tries = tries;
+        dead.document = Some(String::from_utf8_lossy(&document.body).into_owned());
+        self.keep(&dead);
+        self.state.account.documents.dead += 1;
+        self.document_done(item.sequence, Some(reason));
+    }
+
+    fn document_done(&mut self, sequence: u64, dead: Option<String>) {
+        let Some(pending) = self.pending.get_mut(&sequence) else {
+            return;
+        };
+        pending.documents_left = pending.documents_left.saturating_sub(1);
+        if dead.is_some() {
+            pending.dead = dead;
+        }
+        if pending.documents_left == 0
+            && let Some(pending) = self.pending.remove(&sequence)
+        {
+            let settled = pending.dead.map_or(Settled::Delivered, Settled::Dead);
+            self.settle(sequence, &pending.event_type, &settled);
+        }
+    }
+
+    fn settle(&mut self, sequence: u64, event_type: &str, settled: &Settled) {
+        self.state.cursor.insert(sequence);
+        self.state.account.settle(event_type, settled);
+        self.unsaved += 1;
+    }
+
+    fn bury(&mut self, sequence: u64, event_type: &str, dead: DeadLetter) {
+        self.keep(&dead);
+        self.settle(sequence, event_type, &Settled::Dead(dead.reason));
+    }
+
+    fn keep(&mut self, dead: &DeadLetter) {
+        self.dead_letters.push(serde_json::to_vec(dead).expect("a dead letter is plain data"));
+    }
+
+    fn dead_event(&self, sequence: u64, event_type: &str, id: &str, event: &Bytes, reason: &str, detail: &str) -> DeadLetter {
+        DeadLetter {
+            at: Timestamp::now(),
+            connector: self.connector.name.clone(),
+            sequence,
+            event_type: event_type.to_owned(),
+            event_id: id.to_owned(),
+            reason: reason.to_owned(),
+            detail: detail.to_owned(),
+            rule: None,
+            tries: 0,
+            event: String::from_utf8_lossy(event).into_owned(),
+            event_bytes: std::str::from_utf8(event).is_err().then(|| event.to_vec()),
+            document: None,
+        }
+    }
+
+    /// Save cursor, account and dead letters in one step. A failure is tried again at the next one.
+    fn commit(&mut self) {
+        self.last_commit = Instant::now();
+        if self.unsaved == 0 && self.dead_letters.is_empty() {
+            return;
+        }
+        let state = serde_json::to_vec(&self.state).expect("a connector's state is plain data");
+        let commit = StoreCommit {
+            connector: self.connector.name.clone(),
+            state: Some(state),
+            dead_letters: self.dead_letters.clone(),
+            ..StoreCommit::default()
+        };
+        if let Err(problem) = self.connector.store.commit(&commit) {
+            error!(
+                connector = %self.connector.name,
+                "the cursor cannot be saved: {problem}. Trying again; after a restart some documents would be sent once more."
+            );
+            return;
+        }
+        self.dead_letters.clear();
+        self.unsaved = 0;
+        if let Ok(mut view) = self.connector.view.write() {
+            view.clone_from(&self.state);
+        }
+    }
+
+    /// Numbers that the journal cannot give any more (damage, reported there) are settled as such,
+    /// so that the cursor can go on and the account shows them.
+    fn pass_over_gap(&mut self, first: u64) {
+        if first <= self.next {
+            return;
+        }
+        let gone = (self.next..first).filter(|sequence| !self.state.cursor.contains(*sequence)).count();
+        error!(connector = %self.connector.name, "{gone} events cannot be read from the journal any more; see the messages of the journal above");
+        self.state.cursor.insert_range(self.next, first);
+        let lost = Settled::Dead("lost to damage of the journal".to_owned());
+        for _ in 0..gone {
+            self.state.account.settle(DAMAGED_TYPE, &lost);
+        }
+        self.unsaved += gone;
+    }
+
+    fn hold_after_panic(&mut self) {
+        self.connector.courier.gate.hold("the sink plugin crashed; restart sluice and report this to the plugin's author".to_owned());
+        error!(connector = %self.connector.name, "the sink plugin crashed. The connector stands still, its events stay in the journal.");
+    }
+
+    async fn drain(&mut self, deliveries: &mut JoinSet<()>, outcomes: &mut mpsc::Receiver<Vec<(Item, Final)>>) {
+        let deadline = Instant::now() + DRAIN_TIME;
+        while !deliveries.is_empty() {
+            tokio::select! {
+                biased;
+                Some(done) = outcomes.recv() => self.settle_all(done),
+                _ = deliveries.join_next() => {}
+                () = tokio::time::sleep_until(deadline) => break,
+            }
+        }
+        while let Ok(done) = outcomes.try_recv() {
+            self.settle_all(done);
+        }
+        deliveries.abort_all();
+    }
+}
+

@@ -1,0 +1,287 @@
+//! One batch on its way: tries, pauses, splits and holds until every document has its outcome.
+//!
+//! The sink says what became of one request; what follows from it is decided here and nowhere else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::Rng;
+use sluice_sdk::{Batch, Delivery, Document, DynSink, Limits, Outcome};
+use tracing::{error, info, warn};
+
+use super::gate::{Gate, Leave};
+
+/// First pause after a failed try; doubled each time, drawn at random below that (full jitter).
+const BACKOFF_MIN: Duration = Duration::from_millis(200);
+/// Longest pause of our own.
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Longest pause that a sink can ask for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+/// Tries after which a batch that fails while its neighbours pass is split.
+const TRIES_BEFORE_SPLIT: u32 = 4;
+/// Documents refused in a row, none taken between, after which it is not the content.
+const REFUSED_IN_A_ROW_MAX: u32 = 25;
+
+/// One document on its way, with what it needs to be settled.
+#[derive(Debug, Clone)]
+pub struct Item {
+    /// Number of its event.
+    pub sequence: u64,
+    /// The event as it came, for the dead letter.
+    pub event: Bytes,
+    /// What travels.
+    pub document: Document,
+    /// The rule that made it.
+    pub rule: Arc<str>,
+}
+
+/// What finally became of a document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Final {
+    /// At the sink.
+    Delivered,
+    /// It can never go.
+    Dead {
+        /// The sink's answer.
+        answer: String,
+        /// Tries it took.
+        tries: u32,
+    },
+}
+
+/// What the deliveries of one connector share.
+pub struct Courier {
+    /// Name of the connector, for messages.
+    pub connector: String,
+    /// The way out.
+    pub sink: Box<dyn DynSink>,
+    /// Its limits, asked once.
+    pub limits: Limits,
+    /// Whether sending is allowed.
+    pub gate: Gate,
+    refused_in_a_row: AtomicU32,
+    passed: AtomicU64,
+    /// Requests tried again, for status and metrics.
+    pub retries: AtomicU64,
+    /// Requests made.
+    pub requests: AtomicU64,
+}
+
+impl Courier {
+    /// For one connector.
+    pub fn new(connector: String, sink: Box<dyn DynSink>) -> Self {
+        let limits = sink.limits();
+        Self {
+            connector,
+            sink,
+            limits,
+            gate: Gate::default(),
+            refused_in_a_row: AtomicU32::new(0),
+            passed: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// Send until every document has its outcome; as long as it takes. Dropping the future loses
+    /// nothing: what is not settled is read from the journal again.
+    pub async fn deliver(&self, items: Vec<Item>) -> Vec<(Item, Final)> {
+        let mut done = Vec::with_capacity(items.len());
+        // Parts still to send; the last one first. A split adds two for one, so it stays short.
+        let mut parts = vec![(items, 0_u32)];
+        while let Some((items, tries)) = parts.pop() {
+            let passed_before = self.passed.load(Ordering::Relaxed);
+            let leave = self.gate.enter(&*self.sink).await;
+            let delivery = self.attempt(&items, tries).await;
+            let tries = tries + 1;
+            match delivery {
+                Delivery::All(Outcome::Delivered) => {
+                    self.note_passed(leave);
+                    done.extend(items.into_iter().map(|item| (item, Final::Delivered)));
+                }
+                Delivery::All(Outcome::Retry { reason, after }) => {
+                    drop(leave);
+                    self.note_retry(&items, tries, &reason);
+                    let neighbours_pass = self.passed.load(Ordering::Relaxed) > passed_before;
+                    if tries >= TRIES_BEFORE_SPLIT && neighbours_pass && items.len() > 1 {
+                        split(&mut parts, items, tries);
+                    } else {
+                        parts.push((items, tries));
+                    }
+                    self.pause(tries, after).await;
+                }
+                Delivery::All(Outcome::Hold { reason }) => {
+                    drop(leave);
+                    self.hold(&items, reason);
+                    parts.push((items, tries));
+                }
+                Delivery::All(Outcome::Rejected { reason })
+                | Delivery::BatchRejected { reason } => {
+                    drop(leave);
+                    self.refuse(&mut parts, &mut done, items, tries, reason);
+                }
+                Delivery::Each(outcomes) => {
+                    self.each(&mut parts, &mut done, leave, items, outcomes, tries).await;
+                }
+            }
+        }
+        done
+    }
+
+    async fn attempt(&self, items: &[Item], attempt: u32) -> Delivery {
+        let batch = Batch {
+            documents: items.iter().map(|item| item.document.clone()).collect(),
+            attempt,
+        };
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let sent = tokio::time::timeout(self.limits.deliver_timeout, self.sink.deliver(&batch));
+        let delivery = sent.await.unwrap_or_else(|_| {
+            Delivery::All(Outcome::Retry {
+                reason: format!("no answer within {:?}", self.limits.deliver_timeout),
+                after: None,
+            })
+        });
+        match delivery {
+            Delivery::Each(outcomes) if outcomes.len() != items.len() => {
+                error!(
+                    connector = %self.connector,
+                    "the sink gave {} outcomes for {} documents; the batch is sent again. Report this to the plugin's author.",
+                    outcomes.len(),
+                    items.len()
+                );
+                Delivery::All(Outcome::Retry {
+                    reason: "outcomes do not match the batch".to_owned(),
+                    after: None,
+                })
+            }
+            delivery => delivery,
+        }
+    }
+
+    async fn each(
+        &self,
+        parts: &mut Vec<(Vec<Item>, u32)>,
+        done: &mut Vec<(Item, Final)>,
+        leave: Leave<'_>,
+        items: Vec<Item>,
+        outcomes: Vec<Outcome>,
+        tries: u32,
+    ) {
+        let mut again = Vec::new();
+        let mut pause = None;
+        let mut hold = None;
+        let mut leave = Some(leave);
+        for (item, outcome) in items.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Delivered => {
+                    if let Some(leave) = leave.take() {
+                        self.note_passed(leave);
+                    }
+                    done.push((item, Final::Delivered));
+                }
+                Outcome::Rejected { reason } => {
+                    done.push((item, Final::Dead { answer: reason, tries }));
+                }
+                Outcome::Retry { reason, after } => {
+                    pause = Some((reason, after));
+                    again.push(item);
+                }
+                Outcome::Hold { reason } => {
+                    hold = Some(reason);
+                    again.push(item);
+                }
+            }
+        }
+        drop(leave);
+        if let Some(reason) = hold {
+            self.hold(&again, reason);
+        }
+        if let Some((reason, after)) = pause {
+            self.note_retry(&again, tries, &reason);
+            self.pause(tries, after).await;
+        }
+        if !again.is_empty() {
+            parts.push((again, tries));
+        }
+    }
+
+    /// The request was refused for its content: halve it down to the document, unless nothing at
+    /// all is taken any more, which no content explains.
+    fn refuse(
+        &self,
+        parts: &mut Vec<(Vec<Item>, u32)>,
+        done: &mut Vec<(Item, Final)>,
+        mut items: Vec<Item>,
+        tries: u32,
+        reason: String,
+    ) {
+        if items.len() > 1 {
+            split(parts, items, 0);
+            return;
+        }
+        let refused = self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused > REFUSED_IN_A_ROW_MAX {
+            self.hold(&items, format!("everything is refused, the last {refused} documents in a row: {reason}"));
+            parts.push((items, tries));
+            return;
+        }
+        if let Some(item) = items.pop() {
+            warn!(
+                connector = %self.connector, event = %item.document.event_id, rule = %item.rule,
+                "refused by the sink: {reason}; it is in the dead letters"
+            );
+            done.push((item, Final::Dead { answer: reason, tries }));
+        }
+    }
+
+    fn note_passed(&self, leave: Leave<'_>) {
+        self.passed.fetch_add(1, Ordering::Relaxed);
+        self.refused_in_a_row.store(0, Ordering::Relaxed);
+        if self.gate.passed(leave) {
+            info!(connector = %self.connector, "delivering again");
+        }
+    }
+
+    fn note_retry(&self, items: &[Item], tries: u32, reason: &str) {
+        self.retries.fetch_add(1, Ordering::Relaxed);
+        if tries == 1 || tries.is_power_of_two() {
+            let first = items.first().map_or("", |item| &item.document.event_id);
+            warn!(
+                connector = %self.connector, event = %first, documents = items.len(), tries,
+                "not taken: {reason}; trying again, nothing is lost"
+            );
+        }
+    }
+
+    fn hold(&self, items: &[Item], reason: String) {
+        let first = items.first().map_or("", |item| &item.document.event_id);
+        if self.gate.hold(reason.clone()) {
+            error!(
+                connector = %self.connector, event = %first,
+                "held: {reason}. Nothing is dropped; it goes on by itself when the sink lets us in again."
+            );
+        }
+    }
+
+    async fn pause(&self, tries: u32, after: Option<Duration>) {
+        match after {
+            Some(after) => self.gate.pause(after.min(RETRY_AFTER_MAX)),
+            None => tokio::time::sleep(jittered(tries)).await,
+        }
+    }
+}
+
+fn split(parts: &mut Vec<(Vec<Item>, u32)>, mut items: Vec<Item>, tries: u32) {
+    let second = items.split_off(items.len() / 2);
+    parts.push((second, tries));
+    parts.push((items, tries));
+}
+
+fn jittered(tries: u32) -> Duration {
+    let ceiling = BACKOFF_MIN
+        .saturating_mul(1 << tries.saturating_sub(1).min(16))
+        .min(BACKOFF_MAX);
+    ceiling.mul_f64(rand::rng().random_range(0.5..=1.0))
+}

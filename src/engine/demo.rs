@@ -1,0 +1,299 @@
+//! `sluice demo`: the whole way on one machine, with no account and no config.
+//!
+//! The source's own feeder sends synthetic events of every known type, the sink's own double takes
+//! what comes out; everything between is what `sluice run` runs.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use sluice_sdk::catalogue::Catalogue;
+use sluice_sdk::{Double, Feeder};
+use tokio::time::Instant;
+
+use super::prepare::{Prepared, prepare};
+use super::run::{Running, Shared, asked_to_stop};
+use super::status::Balance;
+use crate::config::Mode;
+use crate::diagnostics::{Files, Format, render};
+
+/// Events in one request.
+const BODY_EVENTS: usize = 100;
+/// Requests under way at the same time.
+const REQUESTS: usize = 4;
+/// Longest time without any progress before the demo gives up and says so.
+const STALLED: Duration = Duration::from_secs(30);
+/// Pairs of event and document that are shown.
+const PAIRS: usize = 3;
+
+/// Options of `sluice demo`.
+#[derive(Debug, Clone)]
+pub struct DemoOptions {
+    /// A config of one's own instead of the built-in one.
+    pub config: Option<PathBuf>,
+    /// How many events are sent.
+    pub events: u64,
+    /// Events a second; nothing for as fast as it goes.
+    pub rate: Option<u64>,
+    /// Seed of the synthetic events.
+    pub seed: u64,
+    /// Stay up after the report.
+    pub keep_running: bool,
+    /// Colour in the report.
+    pub colour: bool,
+}
+
+/// Run the demo.
+pub fn demo_command(options: &DemoOptions) -> ExitCode {
+    let folder = std::env::temp_dir().join(format!("sluice-demo-{}", std::process::id()));
+    let code = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(demo(options, &folder)),
+        Err(problem) => Err(format!("no threads to run on: {problem}")),
+    };
+    let _ = std::fs::remove_dir_all(&folder);
+    match code {
+        Ok(code) => code,
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, String> {
+    std::fs::create_dir_all(folder).map_err(|problem| format!("{} cannot be made: {problem}", folder.display()))?;
+    let mut prepared = load(options, folder)?;
+    prepared.config.journal.path = folder.join("data");
+    let mut doubles: Vec<Box<dyn Double>> = Vec::new();
+    for (name, connector) in &mut prepared.config.connectors {
+        let start = connector
+            .sink
+            .plugin
+            .double
+            .ok_or_else(|| format!("the sink of connector `{name}` has no local double; the demo needs one"))?;
+        let double = start().await.map_err(|problem| format!("the double does not start: {problem}"))?;
+        if let (Some(settings), Some(over)) = (connector.sink.settings.as_object_mut(), double.settings().as_object()) {
+            settings.extend(over.clone());
+        }
+        doubles.push(double);
+    }
+    let (source_name, source) = prepared.config.sources.first().ok_or("the config has no source")?;
+    let source_name = source_name.clone();
+    let (Some(feed), Some(catalogue)) = (source.plugin.feed, source.plugin.catalogue) else {
+        return Err(format!("the source `{source_name}` has no feeder or no catalogue; the demo needs both"));
+    };
+    let settings = source.settings.clone();
+    let running = Running::start(prepared).await.map_err(|problem| problem.to_string())?;
+    let shared = running.shared();
+    let endpoint = tokio::time::timeout(Duration::from_secs(10), shared.endpoint(&source_name))
+        .await
+        .ok()
+        .flatten()
+        .ok_or("the source did not come up")?;
+    println!("source    {source_name}: {endpoint}");
+    println!("journal   {} (removed at the end)", folder.join("data").display());
+
+    let feeder: Arc<dyn Feeder> = Arc::from(feed(endpoint, settings));
+    let started = Instant::now();
+    let firsts = send(options, catalogue(), feeder, &shared).await?;
+    settle(&shared).await?;
+    let took = started.elapsed();
+    report(&shared, &firsts, &doubles, took, options.colour);
+
+    if options.keep_running {
+        println!("\nStill running; Ctrl-C ends it.");
+        asked_to_stop().await;
+    }
+    let balanced = shared.status().connectors.values().all(|connector| {
+        let events = &connector.events;
+        events.received == events.delivered + events.skipped_total() + events.dead_total()
+    });
+    running.shutdown().await;
+    Ok(if balanced { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn load(options: &DemoOptions, folder: &Path) -> Result<Prepared, String> {
+    let path = match &options.config {
+        Some(path) => path.clone(),
+        None => {
+            let path = folder.join("demo.yaml");
+            std::fs::write(&path, crate::builtin::DEMO).map_err(|problem| format!("{}: {problem}", path.display()))?;
+            path
+        }
+    };
+    let mut files = Files::default();
+    let mut diagnostics = Vec::new();
+    let environment = |name: &str| std::env::var(name).ok();
+    let prepared = prepare(&path, Mode::Run, &environment, &mut files, &mut diagnostics);
+    if !diagnostics.is_empty() {
+        eprint!("{}", render(&diagnostics, &files, Format::Human, options.colour));
+    }
+    prepared.ok_or_else(|| "the config has errors".to_owned())
+}
+
+/// The first event of each type, as sent: its id and text.
+type Firsts = BTreeMap<String, (String, String)>;
+
+async fn send(
+    options: &DemoOptions,
+    catalogue: &'static Catalogue,
+    feeder: Arc<dyn Feeder>,
+    shared: &Arc<Shared>,
+) -> Result<Firsts, String> {
+    let types = &catalogue.events;
+    let bar = ProgressBar::new(options.events).with_style(
+        ProgressStyle::with_template("sending   {bar:40} {human_pos}/{human_len} events  {per_sec}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let mut firsts = Firsts::new();
+    let mut requests = tokio::task::JoinSet::new();
+    let mut sent = 0;
+    let started = Instant::now();
+    let _ = shared;
+    while sent < options.events {
+        let count = BODY_EVENTS.min(usize::try_from(options.events - sent).unwrap_or(BODY_EVENTS));
+        let mut body = Vec::with_capacity(count);
+        for n in sent..sent + count as u64 {
+            let event_type = &types[usize::try_from(n).unwrap_or(0) % types.len()];
+            let event = event_type.synthesize(options.seed, n);
+            let text = event.to_string();
+            firsts.entry(event_type.name.clone()).or_insert_with(|| {
+                let id = event["id"].as_str().unwrap_or_default().to_owned();
+                (id, text.clone())
+            });
+            body.push(text);
+        }
+        sent += count as u64;
+        if requests.len() >= REQUESTS {
+            joined(requests.join_next().await)?;
+        }
+        let feeder = Arc::clone(&feeder);
+        requests.spawn(async move { feeder.send(body).await });
+        bar.inc(count as u64);
+        if let Some(rate) = options.rate.filter(|rate| *rate > 0) {
+            tokio::time::sleep_until(started + Duration::from_secs_f64(sent as f64 / rate as f64)).await;
+        }
+    }
+    while let Some(result) = requests.join_next().await {
+        joined(Some(result))?;
+    }
+    bar.finish_and_clear();
+    Ok(firsts)
+}
+
+fn joined(result: Option<Result<Result<(), String>, tokio::task::JoinError>>) -> Result<(), String> {
+    match result {
+        None | Some(Ok(Ok(()))) => Ok(()),
+        Some(Ok(Err(problem))) => Err(format!("the source did not take a request: {problem}")),
+        Some(Err(failure)) => Err(failure.to_string()),
+    }
+}
+
+async fn settle(shared: &Shared) -> Result<(), String> {
+    let mut waiting = shared.waiting();
+    let mut since = Instant::now();
+    while waiting > 0 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let now = shared.waiting();
+        if now != waiting {
+            waiting = now;
+            since = Instant::now();
+        } else if since.elapsed() > STALLED {
+            return Err(format!("{waiting} events are still waiting after {} s without progress", STALLED.as_secs()));
+        }
+    }
+    Ok(())
+}
+
+fn report(shared: &Shared, firsts: &Firsts, doubles: &[Box<dyn Double>], took: Duration, colour: bool) {
+    let bold = |text: &str| if colour { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() };
+    let status = shared.status();
+    for ((name, connector), double) in status.connectors.iter().zip(doubles) {
+        println!("\n{}", bold(&format!("What became of what · connector {name}")));
+        let mut rows = vec![["event type", "became", "received", "delivered", "not sent"].map(str::to_owned)];
+        for (event_type, balance) in &connector.types {
+            let title = firsts
+                .get(event_type)
+                .and_then(|(id, _)| double.document(id))
+                .map_or_else(|| "-".to_owned(), |document| document.title);
+            rows.push([
+                event_type.clone(),
+                title,
+                balance.received.to_string(),
+                balance.delivered.to_string(),
+                not_sent(balance),
+            ]);
+        }
+        print!("{}", table(&rows, &bold));
+
+        println!("\n{}", bold("Three of them, to read"));
+        let pairs = firsts.values().filter_map(|(id, event)| Some((event, double.document(id)?)));
+        let step = (firsts.len() / PAIRS).max(1);
+        for (event, document) in pairs.step_by(step).take(PAIRS) {
+            println!("  {}  {event}", bold("event"));
+            println!("  {}  {}\n", bold("  →  "), document.body);
+        }
+
+        let events = &connector.events;
+        println!(
+            "{}\n  {} received = {} delivered + {} skipped + {} dead + {} waiting   ({} documents, {} requests, {} tried again, {:.1} s)",
+            bold("The balance"),
+            events.received, events.delivered, events.skipped_total(), events.dead_total(), events.waiting,
+            connector.documents.delivered, connector.requests, connector.retries, took.as_secs_f64(),
+        );
+        println!("  the double took {} documents as valid{}", double.accepted(), dropped(&**double));
+    }
+    println!(
+        "\n{}\n  sluice init my-sync       a folder with a config, a rule of your own and a test\n  sluice map --sample TYPE  what one event becomes, and why\n  sluice coverage           every event type and its rule\n  README.md                 the first real run",
+        bold("Where next")
+    );
+}
+
+fn dropped(double: &dyn Double) -> String {
+    let dropped = double.dropped();
+    if dropped.is_empty() {
+        return ", none dropped".to_owned();
+    }
+    let list: Vec<String> = dropped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    format!("; dropped after its yes: {}", list.join(", "))
+}
+
+fn not_sent(balance: &Balance) -> String {
+    let list: Vec<String> = balance
+        .skipped
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .chain(balance.dead.iter().map(|(reason, count)| format!("{count} dead: {reason}")))
+        .collect();
+    list.join(", ")
+}
+
+/// Columns as wide as their longest cell; the first row is the head; numbers stand on the right.
+fn table<const N: usize>(rows: &[[String; N]], bold: &dyn Fn(&str) -> String) -> String {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut out = String::new();
+    for (at, row) in rows.iter().enumerate() {
+        let mut line = String::from("  ");
+        for (width, cell) in widths.iter().zip(row) {
+            let pad = " ".repeat(width - cell.chars().count());
+            let is_number = !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit());
+            let _ = if is_number {
+                write!(line, "{pad}{cell}  ")
+            } else {
+                write!(line, "{cell}{pad}  ")
+            };
+        }
+        let line = line.trim_end();
+        let _ = writeln!(out, "{}", if at == 0 { bold(line) } else { line.to_owned() });
+    }
+    out
+}

@@ -1,0 +1,142 @@
+//! Whether a connector may send: open, pausing for a while, or held until a person has acted.
+//!
+//! A hold drops nothing. While it lasts the sink's `check` is tried with growing pauses; when it
+//! passes, one batch goes alone, and only its success opens the gate again.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sluice_sdk::{CheckError, DynSink};
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+/// First pause between two checks of a held connector.
+const HOLD_PAUSE_MIN: Duration = Duration::from_secs(1);
+/// Longest pause; a mended key is noticed at the latest after it.
+const HOLD_PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// What a connector is allowed to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GateState {
+    /// Batches go.
+    Open,
+    /// A person must act.
+    Held {
+        /// What happened and what to do.
+        reason: String,
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// The gate of one connector, shared by all its deliveries.
+pub struct Gate {
+    state: watch::Sender<GateState>,
+    /// Nobody sends before this moment (Retry-After of the sink).
+    not_before: watch::Sender<Option<Instant>>,
+    /// Held by the one delivery that tries while the gate is held.
+    trial: Mutex<u32>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            state: watch::Sender::new(GateState::Open),
+            not_before: watch::Sender::new(None),
+            trial: Mutex::new(0),
+        }
+    }
+}
+
+/// Leave to send one attempt. While the gate is held only one exists at a time.
+pub struct Leave<'a> {
+    trial: Option<tokio::sync::MutexGuard<'a, u32>>,
+}
+
+impl Gate {
+    /// What a person sees.
+    pub fn state(&self) -> GateState {
+        self.state.borrow().clone()
+    }
+
+    fn is_open(&self) -> bool {
+        *self.state.borrow() == GateState::Open
+    }
+
+    /// Wait until an attempt may be made. Cancel-safe.
+    pub async fn enter(&self, sink: &dyn DynSink) -> Leave<'_> {
+        loop {
+            let until = *self.not_before.borrow();
+            if let Some(until) = until
+                && until > Instant::now()
+            {
+                tokio::time::sleep_until(until).await;
+                continue;
+            }
+            if self.is_open() {
+                return Leave { trial: None };
+            }
+            let mut opened = self.state.subscribe();
+            tokio::select! {
+                mut tries = self.trial.lock() => {
+                    if self.is_open() {
+                        continue;
+                    }
+                    let pause = HOLD_PAUSE_MIN.saturating_mul(1 << (*tries).min(6)).min(HOLD_PAUSE_MAX);
+                    tokio::time::sleep(pause).await;
+                    *tries = tries.saturating_add(1);
+                    match sink.check().await {
+                        Ok(()) => return Leave { trial: Some(tries) },
+                        Err(CheckError::Refused(reason) | CheckError::Unreachable(reason)) => {
+                            self.hold(reason);
+                        }
+                    }
+                }
+                () = opens(&mut opened) => {}
+            }
+        }
+    }
+
+    /// Close the gate; an earlier hold keeps its beginning. Returns whether it was open before.
+    pub fn hold(&self, reason: String) -> bool {
+        let mut was_open = false;
+        self.state.send_modify(|state| match state {
+            GateState::Open => {
+                was_open = true;
+                *state = GateState::Held {
+                    reason,
+                    since: Timestamp::now(),
+                };
+            }
+            GateState::Held { reason: before, .. } => *before = reason,
+        });
+        was_open
+    }
+
+    /// The attempt with this leave was taken: open the gate if it was held. Returns whether it was.
+    pub fn passed(&self, leave: Leave<'_>) -> bool {
+        if let Some(mut tries) = leave.trial {
+            *tries = 0;
+        }
+        self.state.send_if_modified(|state| {
+            let was_held = *state != GateState::Open;
+            *state = GateState::Open;
+            was_held
+        })
+    }
+
+    /// Let nobody send for a while.
+    pub fn pause(&self, pause: Duration) {
+        let until = Instant::now() + pause;
+        self.not_before.send_modify(|before| {
+            if before.is_none_or(|before| before < until) {
+                *before = Some(until);
+            }
+        });
+    }
+}
+
+/// The guard that `wait_for` gives must not live on beside other futures.
+async fn opens(state: &mut watch::Receiver<GateState>) {
+    let _ = state.wait_for(|state| *state == GateState::Open).await;
+}

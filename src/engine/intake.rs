@@ -1,0 +1,449 @@
+//! The way in: a source's body becomes durable, each event known as new or as a duplicate.
+//!
+//! ```text
+//! source ── accept ──► look up ids ──► journal (fsync) ──► source answers 2xx
+//!                        ▲                    │
+//!                        └── recent ids ◄─────┤ read again by the keeper:
+//!                            seen ids  ◄──────┘ ids into the store
+//! ```
+//!
+//! An id counts as seen only when its event is on disk. Between the append and the moment the keeper
+//! has stored the id, it is among the recent ones, in memory. After a crash the keeper first reads
+//! what it has not seen yet; only then does the source start. What is no event goes into the dead
+//! letters before the source is answered: it has no number in the journal to find it by later.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sluice_sdk::{BoxFuture, IntakeBackend, IntakeError, Stop, Submission};
+use tokio::sync::Notify;
+use tracing::{error, info, warn};
+
+use super::connector::DeadLetter;
+use crate::journal::{AppendError, EventMark, Log, MalformedMark, Reader, Record, Store, StoreCommit, StoreError};
+
+/// What a source is told to wait before it comes again.
+const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+type IdHash = [u8; 16];
+
+/// The engine's side of one source.
+pub struct SourceIntake {
+    /// The source's name in the config.
+    pub name: String,
+    log: Arc<Log>,
+    store: Arc<Store>,
+    window: Option<Duration>,
+    ids: Mutex<RecentIds>,
+    appended: Notify,
+    stopping: AtomicBool,
+    /// When the last event came, milliseconds since 1970; 0 for never.
+    pub last_event_ms: AtomicI64,
+    endpoint: tokio::sync::watch::Sender<Option<String>>,
+    notes: Mutex<BTreeMap<&'static str, u64>>,
+    malformed: Mutex<Malformed>,
+}
+
+/// Under which name the store keeps what a source set aside.
+pub fn malformed_key(source: &str) -> String {
+    format!("malformed:{source}")
+}
+
+#[derive(Default)]
+struct RecentIds {
+    /// Being written at this moment; a duplicate of one waits.
+    writing: HashSet<IdHash>,
+    /// On disk, not yet in the store.
+    recent: HashSet<IdHash>,
+    /// Every event below it has its id in the store.
+    stored_below: u64,
+}
+
+/// What the keeper of a source remembers over a restart; also the source's own account.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceState {
+    /// Every event below it has its id in the store.
+    pub sequence: u64,
+    /// Events taken.
+    pub taken: u64,
+    /// … of which had been taken before.
+    pub duplicates: u64,
+}
+
+/// Parts of bodies that were no events, by reason; they are in the dead letters.
+pub type Malformed = BTreeMap<String, u64>;
+
+fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+fn hash(source: &str, id: &str) -> IdHash {
+    let digest = Sha256::new()
+        .chain_update(source)
+        .chain_update([0])
+        .chain_update(id)
+        .finalize();
+    let mut short = IdHash::default();
+    short.copy_from_slice(&digest[..16]);
+    short
+}
+
+impl SourceIntake {
+    /// For one source. `window` is how long ids are remembered; `None` takes everything as new.
+    pub fn new(name: String, log: Arc<Log>, store: Arc<Store>, window: Option<Duration>, malformed: Malformed) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            log,
+            store,
+            window,
+            ids: Mutex::default(),
+            appended: Notify::new(),
+            stopping: AtomicBool::new(false),
+            last_event_ms: AtomicI64::new(0),
+            endpoint: tokio::sync::watch::Sender::new(None),
+            notes: Mutex::default(),
+            malformed: Mutex::new(malformed),
+        })
+    }
+
+    /// Refuse everything from now on.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// Where the source listens or reads, once it is up.
+    pub fn endpoint(&self) -> tokio::sync::watch::Receiver<Option<String>> {
+        self.endpoint.subscribe()
+    }
+
+    /// How long ids are remembered.
+    pub fn window(&self) -> Option<Duration> {
+        self.window
+    }
+
+    /// What was set aside, by reason.
+    pub fn malformed(&self) -> Malformed {
+        self.lock(&self.malformed).clone()
+    }
+
+    /// Things counted that are no events.
+    pub fn notes(&self) -> BTreeMap<&'static str, u64> {
+        self.lock(&self.notes).clone()
+    }
+
+    fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> std::sync::MutexGuard<'a, T> {
+        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn append(&self, submission: Submission) -> Result<(), IntakeError> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(IntakeError::Stopping);
+        }
+        let count = submission.events.len() as u64;
+        if count == 0 && submission.malformed.is_empty() {
+            return Ok(());
+        }
+        let (events, hashes) = match self.window {
+            Some(_) => self.mark_duplicates(submission.events).await?,
+            None => (submission.events.into_iter().map(|event| mark(event, false)).collect(), Vec::new()),
+        };
+        let malformed: Vec<MalformedMark> = submission
+            .malformed
+            .into_iter()
+            .map(|part| MalformedMark { start: part.start, end: part.end, reason: part.reason })
+            .collect();
+        let set_aside = malformed.clone();
+        let body = submission.body.clone();
+        // Runs to its end even if the source goes away in the middle, so that an id never stays
+        // among those being written.
+        let guard = WritingGuard { intake: self, hashes };
+        let appended = self.log.append(now_ms(), events, malformed, submission.body).await;
+        match appended {
+            Ok(first) => {
+                guard.written(first + count);
+                if count > 0 {
+                    self.last_event_ms.store(now_ms(), Ordering::Relaxed);
+                }
+                self.set_aside(&set_aside, &body)
+            }
+            Err(AppendError::Full { .. }) => Err(IntakeError::Full { retry_after: RETRY_AFTER }),
+            Err(AppendError::Closed) => Err(IntakeError::Stopping),
+            Err(problem) => {
+                error!(source = %self.name, "the journal cannot be written: {problem}. The upstream is asked to come again; nothing is lost.");
+                Err(IntakeError::Io(problem.to_string()))
+            }
+        }
+    }
+
+    /// Put what was no event into the dead letters, durably: the upstream will not send it again.
+    fn set_aside(&self, parts: &[MalformedMark], body: &Bytes) -> Result<(), IntakeError> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let mut malformed = self.lock(&self.malformed);
+        let mut after = malformed.clone();
+        let mut dead_letters = Vec::with_capacity(parts.len());
+        for part in parts {
+            *after.entry(part.reason.clone()).or_default() += 1;
+            let raw = body.get(part.start as usize..part.end as usize).unwrap_or_default();
+            let dead = DeadLetter::of_source(&self.name, &part.reason, raw);
+            dead_letters.push(serde_json::to_vec(&dead).expect("a dead letter is plain data"));
+        }
+        let saved = self
+            .store
+            .commit(&StoreCommit {
+                connector: malformed_key(&self.name),
+                state: Some(serde_json::to_vec(&after).expect("counts are plain data")),
+                dead_letters,
+                ..StoreCommit::default()
+            })
+            .and_then(|_| self.store.sync());
+        if let Err(problem) = saved {
+            error!(source = %self.name, "what is no event cannot be set aside: {problem}. The upstream is asked to come again; nothing is lost.");
+            return Err(IntakeError::Io(problem.to_string()));
+        }
+        *malformed = after;
+        drop(malformed);
+        let reasons: Vec<&str> = parts.iter().take(3).map(|part| part.reason.as_str()).collect();
+        warn!(source = %self.name, "{} parts of a request were no events ({}); they are in the dead letters", parts.len(), reasons.join(", "));
+        Ok(())
+    }
+
+    /// Decide for each event whether it is new; waits while one of them is being written by another
+    /// request. The new ones are among those being written when this returns.
+    async fn mark_duplicates(
+        &self,
+        events: Vec<sluice_sdk::EventMark>,
+    ) -> Result<(Vec<EventMark>, Vec<IdHash>), IntakeError> {
+        let hashes: Vec<IdHash> = events.iter().map(|event| hash(&self.name, &event.id)).collect();
+        loop {
+            let appended = self.appended.notified();
+            tokio::pin!(appended);
+            appended.as_mut().enable();
+            if let Some(seen) = self.claim(&hashes)? {
+                let mut new = Vec::with_capacity(hashes.len());
+                let marks = events
+                    .into_iter()
+                    .zip(hashes)
+                    .zip(seen)
+                    .map(|((event, hash), is_seen)| {
+                        if !is_seen {
+                            new.push(hash);
+                        }
+                        mark(event, is_seen)
+                    })
+                    .collect();
+                return Ok((marks, new));
+            }
+            appended.await;
+        }
+    }
+
+    /// For each id whether it was seen; the others are now being written. `None`: wait.
+    fn claim(&self, hashes: &[IdHash]) -> Result<Option<Vec<bool>>, IntakeError> {
+        let mut ids = self.lock(&self.ids);
+        if hashes.iter().any(|hash| ids.writing.contains(hash)) {
+            return Ok(None);
+        }
+        let mut seen = Vec::with_capacity(hashes.len());
+        let mut claimed: HashSet<IdHash> = HashSet::with_capacity(hashes.len());
+        for hash in hashes {
+            let is_seen = claimed.contains(hash)
+                || ids.recent.contains(hash)
+                || self
+                    .store
+                    .is_seen(&self.name, hash)
+                    .map_err(|problem| IntakeError::Io(problem.to_string()))?;
+            if !is_seen {
+                claimed.insert(*hash);
+            }
+            seen.push(is_seen);
+        }
+        ids.writing.extend(claimed);
+        Ok(Some(seen))
+    }
+}
+
+fn mark(event: sluice_sdk::EventMark, duplicate: bool) -> EventMark {
+    EventMark {
+        start: event.start,
+        end: event.end,
+        event_type: event.event_type,
+        id: event.id,
+        time_ms: event.time_ms,
+        duplicate,
+    }
+}
+
+/// Takes the ids out of those being written, whatever happens to the request.
+struct WritingGuard<'a> {
+    intake: &'a SourceIntake,
+    hashes: Vec<IdHash>,
+}
+
+impl WritingGuard<'_> {
+    fn written(&self, end: u64) {
+        let mut ids = self.intake.lock(&self.intake.ids);
+        if end > ids.stored_below {
+            ids.recent.extend(&self.hashes);
+        }
+    }
+}
+
+impl Drop for WritingGuard<'_> {
+    fn drop(&mut self) {
+        let mut ids = self.intake.lock(&self.intake.ids);
+        for hash in &self.hashes {
+            ids.writing.remove(hash);
+        }
+        drop(ids);
+        self.intake.appended.notify_waiters();
+    }
+}
+
+/// [`SourceIntake`] as the SDK wants it.
+pub struct Backend(pub Arc<SourceIntake>);
+
+impl IntakeBackend for Backend {
+    fn accept(&self, submission: Submission) -> BoxFuture<'_, Result<(), IntakeError>> {
+        let intake = Arc::clone(&self.0);
+        Box::pin(async move {
+            // A task of its own: a source whose upstream hangs up drops this future, and then the
+            // write must still come to its end before its ids are let go.
+            tokio::spawn(async move { intake.append(submission).await })
+                .await
+                .unwrap_or_else(|failure| Err(IntakeError::Io(failure.to_string())))
+        })
+    }
+
+    fn ready(&self, endpoint: &str) {
+        info!(source = %self.0.name, "ready: {endpoint}");
+        self.0.endpoint.send_replace(Some(endpoint.to_owned()));
+    }
+
+    fn note(&self, what: &'static str) {
+        let mut notes = self.0.lock(&self.0.notes);
+        let count = notes.entry(what).or_default();
+        *count += 1;
+        if count.is_power_of_two() {
+            warn!(source = %self.0.name, "{what} ({count} so far)");
+        }
+    }
+}
+
+/// Reads the log behind the source and stores the ids of its events.
+pub struct Keeper {
+    intake: Arc<SourceIntake>,
+    state: SourceState,
+    view: Arc<RwLock<SourceState>>,
+}
+
+impl Keeper {
+    /// Bring the store up to the end of the log; done before the source starts.
+    pub async fn catch_up(
+        intake: Arc<SourceIntake>,
+        mut state: SourceState,
+        view: Arc<RwLock<SourceState>>,
+    ) -> (Self, Reader) {
+        state.sequence = state.sequence.max(intake.log.oldest_sequence());
+        let mut keeper = Self { intake, state, view };
+        let mut reader = keeper.intake.log.reader(keeper.state.sequence);
+        loop {
+            match reader.try_next() {
+                Ok(Some(record)) => keeper.keep(&[record]).await,
+                Ok(None) => break,
+                Err(problem) => {
+                    error!(source = %keeper.intake.name, "the journal cannot be read: {problem}");
+                    break;
+                }
+            }
+        }
+        keeper.publish();
+        (keeper, reader)
+    }
+
+    /// Follow the log until `stop`.
+    pub async fn run(mut self, mut reader: Reader, stop: Stop) {
+        let mut records = Vec::new();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.requested() => return,
+                record = reader.next() => match record {
+                    Ok(record) => records.push(record),
+                    Err(problem) => {
+                        error!(source = %self.intake.name, "the journal cannot be read: {problem}");
+                        tokio::time::sleep(Duration::from_secs(1)).await;
+                    }
+                },
+            }
+            while records.len() < 32
+                && let Ok(Some(record)) = reader.try_next()
+            {
+                records.push(record);
+            }
+            if !records.is_empty() {
+                self.keep(&records).await;
+                records.clear();
+            }
+        }
+    }
+
+    async fn keep(&mut self, records: &[Record]) {
+        let mut ids = Vec::new();
+        for record in records {
+            let mut new = Vec::new();
+            if record.end_sequence() <= self.state.sequence {
+                continue;
+            }
+            for event in &record.events {
+                self.state.taken += 1;
+                if event.duplicate {
+                    self.state.duplicates += 1;
+                } else if self.intake.window.is_some() {
+                    new.push(hash(&self.intake.name, &event.id));
+                }
+            }
+            ids.push((record.received_ms, new));
+            self.state.sequence = record.end_sequence();
+        }
+        // Without the ids in the store the recent ones must stay in memory, so this is tried until
+        // it works; the source itself is not held up by it.
+        while let Err(problem) = self.save(&ids) {
+            error!(source = %self.intake.name, "ids cannot be stored: {problem}; trying again");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let mut recent = self.intake.lock(&self.intake.ids);
+        for hash in ids.iter().flat_map(|(_, hashes)| hashes) {
+            recent.recent.remove(hash);
+        }
+        recent.stored_below = self.state.sequence;
+        drop(recent);
+        self.publish();
+    }
+
+    /// The ids first: were the state ahead of them, a crash between would let a duplicate pass.
+    fn save(&self, ids: &[(i64, Vec<IdHash>)]) -> Result<(), StoreError> {
+        for (received_ms, hashes) in ids {
+            self.intake.store.remember(&self.intake.name, hashes, *received_ms)?;
+        }
+        self.intake.store.commit(&StoreCommit {
+            connector: format!("source:{}", self.intake.name),
+            state: Some(serde_json::to_vec(&self.state).expect("a source's state is plain data")),
+            ..StoreCommit::default()
+        })?;
+        Ok(())
+    }
+
+    fn publish(&self) {
+        if let Ok(mut view) = self.view.write() {
+            view.clone_from(&self.state);
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! From a config file to everything that is needed to run: config, and each connector's rules,
+//! checked against what its source brings and its sink takes. Touches neither network nor journal.
+
+use std::path::Path;
+
+use crate::config::{self, Config, MessageId, Mode};
+use crate::diagnostics::{Diagnostic, Files, has_errors};
+use crate::mapping::{self, Expression, Mapping, Options, Reference, Target};
+
+/// All that `run` needs.
+pub struct Prepared {
+    /// The config.
+    pub config: Config,
+    /// One for each connector, in the order of the config.
+    pub connectors: Vec<PreparedConnector>,
+}
+
+/// One connector's rules.
+pub struct PreparedConnector {
+    /// Its name.
+    pub name: String,
+    /// The rules.
+    pub mapping: Mapping,
+    /// Its own `when`.
+    pub when: Option<Expression>,
+}
+
+/// Read and check everything. `None` when there are errors; all are in `diagnostics`.
+pub fn prepare(
+    path: &Path,
+    mode: Mode,
+    environment: &dyn Fn(&str) -> Option<String>,
+    files: &mut Files,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Prepared> {
+    let config = config::load(path, mode, environment, files, diagnostics)?;
+    let mut connectors = Vec::new();
+    for (name, connector) in &config.connectors {
+        let references: Vec<Reference> = connector
+            .mappings
+            .iter()
+            .map(|(text, span)| Reference {
+                text: text.clone(),
+                base: config.folder.clone(),
+                span: Some(*span),
+            })
+            .collect();
+        let target = Target {
+            catalogue: config
+                .sources
+                .get(&connector.source)
+                .and_then(|source| source.plugin.catalogue)
+                .map(|catalogue| catalogue()),
+            document: connector.sink.plugin.document,
+        };
+        let options = Options {
+            include: connector.events.include.clone(),
+            exclude: connector.events.exclude.clone(),
+            identity_suffix: (connector.message_id == MessageId::Connector).then(|| name.clone()),
+        };
+        let mapping = mapping::load(&references, files, Some(target), options, diagnostics);
+        let when = connector
+            .when
+            .as_ref()
+            .and_then(|(when, span)| match Expression::parse(when) {
+                Ok(when) => Some(when),
+                Err(problem) => {
+                    diagnostics.push(Diagnostic::error("bad-expression", *span, problem.message));
+                    None
+                }
+            });
+        if let Some(mapping) = mapping {
+            connectors.push(PreparedConnector {
+                name: name.clone(),
+                mapping,
+                when,
+            });
+        }
+    }
+    dedupe(diagnostics);
+    (!has_errors(diagnostics)).then_some(Prepared { config, connectors })
+}
+
+/// Connectors that share mapping files would report the same problem once each.
+fn dedupe(diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen: Vec<Diagnostic> = Vec::new();
+    diagnostics.retain(|diagnostic| {
+        let is_new = !seen.contains(diagnostic);
+        if is_new {
+            seen.push(diagnostic.clone());
+        }
+        is_new
+    });
+}

@@ -1,0 +1,646 @@
+//! Cursors, accounts, dead letters and seen ids, in an embedded key-value store.
+//!
+//! ```text
+//! keyspace       key                              value
+//! connectors     connector                        the engine's blob: cursor and account
+//! dead_letters   connector 0x00 number(8)         the engine's JSON
+//! dead_totals    connector                        next number(8) count(8) bytes(8)
+//! seen           source 0x00 hash(16)             received, ms since 1970 (8)
+//! seen_by_time   received(8) counter(8)           source 0x00 hash(16)…, one entry a `remember`
+//! ```
+//! Numbers are big-endian, so that keys sort by them. A commit is one atomic batch and reaches
+//! the operating system before it returns: it survives the end of the process, and power loss
+//! after [`Store::sync`]. An older cursor only means that documents are sent again.
+//!
+//! The store stops for good after a failed write (disk full). It is then opened anew, so that
+//! connectors go on by themselves when there is room.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+/// The block cache: cursors and dead letters are few, seen ids are met once.
+const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+/// What each keyspace may hold in memory before it is written out.
+const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+/// The smallest the store allows.
+const STORE_JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
+/// Seen ids forgotten in one batch.
+const FORGET_ENTRIES: usize = 256;
+/// Dead letters moved in one batch.
+const RENAME_LETTERS: usize = 256;
+
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    #[error("the store failed: {0}")]
+    Failed(Arc<fjall::Error>),
+    #[error("the store holds something that is not its own under {0}")]
+    Corrupt(String),
+}
+
+impl From<fjall::Error> for StoreError {
+    fn from(error: fjall::Error) -> Self {
+        StoreError::Failed(Arc::new(error))
+    }
+}
+
+/// Names one dead letter; written `connector/number`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadLetterKey {
+    pub connector: String,
+    pub number: u64,
+}
+
+impl fmt::Display for DeadLetterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.connector, self.number)
+    }
+}
+
+impl FromStr for DeadLetterKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.rsplit_once('/')
+            .and_then(|(connector, number)| {
+                Some(DeadLetterKey {
+                    connector: connector.to_owned(),
+                    number: number.parse().ok()?,
+                })
+            })
+            .ok_or_else(|| format!("`{text}` names no dead letter; expected CONNECTOR/NUMBER"))
+    }
+}
+
+/// What changes together.
+#[derive(Debug, Clone, Default)]
+pub struct StoreCommit {
+    pub connector: String,
+    /// The connector's new blob; `None` leaves the old one.
+    pub state: Option<Vec<u8>>,
+    /// Added under new numbers, in this order.
+    pub dead_letters: Vec<Vec<u8>>,
+    /// Taken out; those that are gone already are passed over.
+    pub remove_dead_letters: Vec<DeadLetterKey>,
+}
+
+/// How many dead letters a connector has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DeadLetterTotals {
+    /// The number the next one gets; also how many there ever were.
+    pub next_number: u64,
+    pub count: u64,
+    pub bytes: u64,
+}
+
+/// The embedded store of one data folder. Its calls may wait for the disk for a moment.
+pub struct Store {
+    path: PathBuf,
+    open: RwLock<Option<Keyspaces>>,
+    /// One commit at a time: totals are read, changed and written.
+    committing: Mutex<()>,
+    remembered: AtomicU64,
+    _lock: Arc<File>,
+}
+
+struct Keyspaces {
+    database: Database,
+    connectors: Keyspace,
+    dead_letters: Keyspace,
+    dead_totals: Keyspace,
+    seen: Keyspace,
+    seen_by_time: Keyspace,
+}
+
+impl Keyspaces {
+    fn open(path: &Path) -> Result<Keyspaces, StoreError> {
+        let database = Database::builder(path)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(STORE_JOURNAL_BYTES)
+            .worker_threads(1)
+            .open()?;
+        let keyspace = |name: &str| {
+            database.keyspace(name, || {
+                KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
+            })
+        };
+        Ok(Keyspaces {
+            connectors: keyspace("connectors")?,
+            dead_letters: keyspace("dead_letters")?,
+            dead_totals: keyspace("dead_totals")?,
+            seen: keyspace("seen")?,
+            seen_by_time: keyspace("seen_by_time")?,
+            database,
+        })
+    }
+
+    fn totals(&self, connector: &str) -> Result<DeadLetterTotals, StoreError> {
+        match self.dead_totals.get(connector)? {
+            Some(value) => DeadLetterTotals::decode(&value)
+                .ok_or_else(|| StoreError::Corrupt(format!("dead_totals/{connector}"))),
+            None => Ok(DeadLetterTotals::default()),
+        }
+    }
+}
+
+impl DeadLetterTotals {
+    fn encode(self) -> Vec<u8> {
+        [self.next_number, self.count, self.bytes]
+            .iter()
+            .flat_map(|n| n.to_be_bytes())
+            .collect()
+    }
+
+    fn decode(value: &[u8]) -> Option<DeadLetterTotals> {
+        let number = |at: usize| {
+            value
+                .get(at..at + 8)?
+                .try_into()
+                .ok()
+                .map(u64::from_be_bytes)
+        };
+        Some(DeadLetterTotals {
+            next_number: number(0)?,
+            count: number(8)?,
+            bytes: number(16)?,
+        })
+    }
+}
+
+impl Store {
+    pub(super) fn open(path: &Path, lock: Arc<File>) -> Result<Store, StoreError> {
+        let open = Keyspaces::open(path)?;
+        let last = match open.seen_by_time.last_key_value() {
+            Some(guard) => guard.key()?.get(8..16).and_then(|n| n.try_into().ok()),
+            None => None,
+        };
+        Ok(Store {
+            path: path.to_owned(),
+            open: RwLock::new(Some(open)),
+            committing: Mutex::new(()),
+            // The counter only keeps keys of one millisecond apart; a restart begins above the
+            // newest entry's.
+            remembered: AtomicU64::new(last.map_or(0, |n| u64::from_be_bytes(n) + 1)),
+            _lock: lock,
+        })
+    }
+
+    /// Run something on the store; open it anew first if it stopped after a failed write.
+    fn with<T>(&self, work: impl Fn(&Keyspaces) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        {
+            let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(open) = &*open {
+                match work(open) {
+                    Err(StoreError::Failed(error)) if matches!(*error, fjall::Error::Poisoned) => {}
+                    done => return done,
+                }
+            }
+        }
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        // Closed before it is opened: it locks its folder.
+        *open = None;
+        tracing::warn!("journal: opening the store in {} anew", self.path.display());
+        work(open.insert(Keyspaces::open(&self.path)?))
+    }
+
+    /// The blob of a connector's last commit.
+    ///
+    /// # Errors
+    /// When the store cannot be read; as for all calls here.
+    pub fn load_connector(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with(|open| Ok(open.connectors.get(name)?.map(|value| value.to_vec())))
+    }
+
+    /// Names of all connectors that have a blob.
+    pub fn connectors(&self) -> Result<Vec<String>, StoreError> {
+        self.with(|open| {
+            open.connectors
+                .iter()
+                .map(|guard| text(&guard.key()?))
+                .collect()
+        })
+    }
+
+    /// Change state and dead letters in one atomic step. Gives the keys of the added letters.
+    pub fn commit(&self, commit: &StoreCommit) -> Result<Vec<DeadLetterKey>, StoreError> {
+        let _one = self
+            .committing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.with(|open| {
+            let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
+            let mut changed = BTreeMap::new();
+            let mut added = Vec::new();
+            if let Some(state) = &commit.state {
+                batch.insert(
+                    &open.connectors,
+                    commit.connector.as_str(),
+                    state.as_slice(),
+                );
+            }
+            if !commit.dead_letters.is_empty() {
+                let mut totals = open.totals(&commit.connector)?;
+                for letter in &commit.dead_letters {
+                    let number = totals.next_number;
+                    totals.next_number += 1;
+                    totals.count += 1;
+                    totals.bytes += letter.len() as u64;
+                    let key = DeadLetterKey {
+                        connector: commit.connector.clone(),
+                        number,
+                    };
+                    batch.insert(&open.dead_letters, letter_key(&key), letter.as_slice());
+                    added.push(key);
+                }
+                changed.insert(commit.connector.as_str(), totals);
+            }
+            let mut removed: Vec<&DeadLetterKey> = commit.remove_dead_letters.iter().collect();
+            // The same key twice must count once.
+            removed.sort_unstable();
+            removed.dedup();
+            for key in removed {
+                let Some(bytes) = open.dead_letters.size_of(letter_key(key))? else {
+                    continue;
+                };
+                let totals = match changed.remove(key.connector.as_str()) {
+                    Some(totals) => totals,
+                    None => open.totals(&key.connector)?,
+                };
+                let left = DeadLetterTotals {
+                    count: totals.count.saturating_sub(1),
+                    bytes: totals.bytes.saturating_sub(u64::from(bytes)),
+                    ..totals
+                };
+                batch.remove(&open.dead_letters, letter_key(key));
+                changed.insert(key.connector.as_str(), left);
+            }
+            for (connector, totals) in changed {
+                batch.insert(&open.dead_totals, connector, totals.encode());
+            }
+            batch.commit()?;
+            Ok(added)
+        })
+    }
+
+    /// fsync all commits so far.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.with(|open| Ok(open.database.persist(PersistMode::SyncData)?))
+    }
+
+    /// Up to `limit` dead letters after a key (`None`: from the first), by connector and number;
+    /// `connector` limits them to one.
+    pub fn dead_letters(
+        &self,
+        connector: Option<&str>,
+        after: Option<&DeadLetterKey>,
+        limit: usize,
+    ) -> Result<Vec<(DeadLetterKey, Vec<u8>)>, StoreError> {
+        let prefix = connector
+            .map(|name| [name.as_bytes(), &[0]].concat())
+            .unwrap_or_default();
+        let start = match after {
+            // The next key there can be.
+            Some(key) => [letter_key(key).as_slice(), &[0]]
+                .concat()
+                .max(prefix.clone()),
+            None => prefix.clone(),
+        };
+        self.with(|open| {
+            let mut found = Vec::new();
+            for guard in open.dead_letters.range(start.clone()..).take(limit) {
+                let (key, value) = guard.into_inner()?;
+                if !key.starts_with(&prefix) {
+                    break;
+                }
+                found.push((parse_letter_key(&key)?, value.to_vec()));
+            }
+            Ok(found)
+        })
+    }
+
+    pub fn dead_letter(&self, key: &DeadLetterKey) -> Result<Option<Vec<u8>>, StoreError> {
+        self.with(|open| {
+            Ok(open
+                .dead_letters
+                .get(letter_key(key))?
+                .map(|value| value.to_vec()))
+        })
+    }
+
+    pub fn remove_dead_letters(&self, keys: &[DeadLetterKey]) -> Result<(), StoreError> {
+        let commit = StoreCommit {
+            remove_dead_letters: keys.to_vec(),
+            ..StoreCommit::default()
+        };
+        self.commit(&commit).map(|_| ())
+    }
+
+    /// Totals of every connector that ever had a dead letter.
+    pub fn dead_letter_totals(&self) -> Result<BTreeMap<String, DeadLetterTotals>, StoreError> {
+        self.with(|open| {
+            let mut all = BTreeMap::new();
+            for guard in open.dead_totals.iter() {
+                let (key, value) = guard.into_inner()?;
+                let connector = text(&key)?;
+                let totals = DeadLetterTotals::decode(&value)
+                    .ok_or_else(|| StoreError::Corrupt(format!("dead_totals/{connector}")))?;
+                all.insert(connector, totals);
+            }
+            Ok(all)
+        })
+    }
+
+    pub fn dead_letter_count(&self, connector: &str) -> Result<u64, StoreError> {
+        self.with(|open| Ok(open.totals(connector)?.count))
+    }
+
+    /// Move a connector's blob and dead letters to another name (`renamed_from`). Letters get new
+    /// numbers there. Goes on where it was if a crash comes between: the blob moves last.
+    pub fn rename_connector(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        if from == to {
+            return Ok(());
+        }
+        loop {
+            let letters = self.dead_letters(Some(from), None, RENAME_LETTERS)?;
+            if letters.is_empty() {
+                break;
+            }
+            let (keys, bodies) = letters.into_iter().unzip();
+            self.commit(&StoreCommit {
+                connector: to.to_owned(),
+                state: None,
+                dead_letters: bodies,
+                remove_dead_letters: keys,
+            })?;
+        }
+        let _one = self
+            .committing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.with(|open| {
+            let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
+            if let Some(state) = open.connectors.get(from)? {
+                batch.insert(&open.connectors, to, state);
+            }
+            batch.remove(&open.connectors, from);
+            batch.remove(&open.dead_totals, from);
+            Ok(batch.commit()?)
+        })
+    }
+
+    /// Whether an event id (hashed) of this source was remembered and not forgotten since.
+    pub fn is_seen(&self, source: &str, id_hash: &[u8; 16]) -> Result<bool, StoreError> {
+        self.with(|open| Ok(open.seen.contains_key(seen_key(source, id_hash))?))
+    }
+
+    /// Remember event ids. Call it after their events are durable: an id that is remembered
+    /// without its event would make the upstream's next try vanish.
+    pub fn remember(
+        &self,
+        source: &str,
+        id_hashes: &[[u8; 16]],
+        received_ms: i64,
+    ) -> Result<(), StoreError> {
+        if id_hashes.is_empty() {
+            return Ok(());
+        }
+        let time = u64::try_from(received_ms).unwrap_or(0).to_be_bytes();
+        let counter = self
+            .remembered
+            .fetch_add(1, Ordering::Relaxed)
+            .to_be_bytes();
+        let entry = [source.as_bytes(), &[0], id_hashes.as_flattened()].concat();
+        self.with(|open| {
+            let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
+            for id_hash in id_hashes {
+                batch.insert(&open.seen, seen_key(source, id_hash), time);
+            }
+            batch.insert(
+                &open.seen_by_time,
+                [time, counter].concat(),
+                entry.as_slice(),
+            );
+            Ok(batch.commit()?)
+        })
+    }
+
+    /// Forget ids received before a time. Gives how many; work is in small batches.
+    pub fn forget_before(&self, before_ms: i64) -> Result<u64, StoreError> {
+        let end = u64::try_from(before_ms).unwrap_or(0).to_be_bytes();
+        let mut forgotten = 0;
+        loop {
+            let (entries, ids) = self.with(|open| forget_some(open, &end))?;
+            forgotten += ids;
+            if entries < FORGET_ENTRIES {
+                return Ok(forgotten);
+            }
+        }
+    }
+}
+
+fn forget_some(open: &Keyspaces, end: &[u8; 8]) -> Result<(usize, u64), StoreError> {
+    let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
+    let (mut entries, mut ids) = (0, 0);
+    for guard in open
+        .seen_by_time
+        .range(..end.as_slice())
+        .take(FORGET_ENTRIES)
+    {
+        let (key, value) = guard.into_inner()?;
+        entries += 1;
+        let broken = || StoreError::Corrupt("seen_by_time".to_owned());
+        let time = key.get(..8).ok_or_else(broken)?;
+        let zero = value
+            .iter()
+            .position(|byte| *byte == 0)
+            .ok_or_else(broken)?;
+        let (source, hashes) = (&value[..zero], &value[zero + 1..]);
+        for hash in hashes.chunks_exact(16) {
+            let seen = [source, &[0], hash].concat();
+            // An id remembered again since then has a later entry, which forgets it.
+            if open
+                .seen
+                .get(&seen)?
+                .is_some_and(|seen_at| *seen_at == *time)
+            {
+                batch.remove(&open.seen, seen);
+                ids += 1;
+            }
+        }
+        batch.remove(&open.seen_by_time, key);
+    }
+    batch.commit()?;
+    Ok((entries, ids))
+}
+
+fn seen_key(source: &str, id_hash: &[u8; 16]) -> Vec<u8> {
+    [source.as_bytes(), &[0], id_hash].concat()
+}
+
+fn letter_key(key: &DeadLetterKey) -> Vec<u8> {
+    [key.connector.as_bytes(), &[0], &key.number.to_be_bytes()].concat()
+}
+
+fn parse_letter_key(bytes: &[u8]) -> Result<DeadLetterKey, StoreError> {
+    let broken = || StoreError::Corrupt("dead_letters".to_owned());
+    let (connector, number) = bytes
+        .len()
+        .checked_sub(9)
+        .and_then(|at| bytes.split_at_checked(at))
+        .ok_or_else(broken)?;
+    let number = number[1..].try_into().map_err(|_| broken())?;
+    Ok(DeadLetterKey {
+        connector: text(connector)?,
+        number: u64::from_be_bytes(number),
+    })
+}
+
+fn text(bytes: &[u8]) -> Result<String, StoreError> {
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| StoreError::Corrupt("a key that is not UTF-8".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use tempfile::TempDir;
+
+    fn open(folder: &TempDir) -> Store {
+        let lock = Arc::new(tempfile::tempfile().unwrap());
+        Store::open(&folder.path().join("state"), lock).unwrap()
+    }
+
+    fn commit(connector: &str, state: &str, letters: &[&str]) -> StoreCommit {
+        StoreCommit {
+            connector: connector.into(),
+            state: Some(state.into()),
+            dead_letters: letters
+                .iter()
+                .map(|letter| letter.as_bytes().to_vec())
+                .collect(),
+            remove_dead_letters: Vec::new(),
+        }
+    }
+
+    fn listed(store: &Store, connector: Option<&str>) -> Vec<String> {
+        let letters = store.dead_letters(connector, None, 100).unwrap();
+        letters
+            .iter()
+            .map(|(key, value)| format!("{key}={}", value.escape_ascii()))
+            .collect()
+    }
+
+    #[test]
+    fn state_and_dead_letters_survive_a_restart_together() {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        assert_eq!(store.load_connector("a").unwrap(), None);
+        store.commit(&commit("a", "one", &["x", "yy"])).unwrap();
+        store.commit(&commit("ab", "two", &["z"])).unwrap();
+        let keys = store.commit(&commit("a", "three", &["zzz"])).unwrap();
+        assert_eq!(keys[0].to_string(), "a/2");
+        store.sync().unwrap();
+        drop(store);
+        let store = open(&folder);
+        assert_eq!(store.load_connector("a").unwrap().unwrap(), b"three");
+        assert_eq!(store.connectors().unwrap(), ["a", "ab"]);
+        assert_eq!(listed(&store, Some("a")), ["a/0=x", "a/1=yy", "a/2=zzz"]);
+        assert_eq!(listed(&store, None).len(), 4);
+        let totals = DeadLetterTotals {
+            next_number: 3,
+            count: 3,
+            bytes: 6,
+        };
+        assert_eq!(store.dead_letter_totals().unwrap()["a"], totals);
+    }
+
+    #[test]
+    fn a_removed_dead_letter_is_counted_once_and_its_number_not_given_again() {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        let keys = store.commit(&commit("a", "", &["x", "yy", "z"])).unwrap();
+        let gone = vec![keys[1].clone(), keys[1].clone(), "b/7".parse().unwrap()];
+        store.remove_dead_letters(&gone).unwrap();
+        store.remove_dead_letters(&gone).unwrap();
+        assert_eq!(store.dead_letter_count("a").unwrap(), 2);
+        assert_eq!(store.dead_letter(&keys[1]).unwrap(), None);
+        store.remove_dead_letters(&keys).unwrap();
+        assert_eq!(store.commit(&commit("a", "", &["w"])).unwrap()[0].number, 3);
+        assert_eq!(listed(&store, None), ["a/3=w"]);
+    }
+
+    #[test]
+    fn pages_of_dead_letters_follow_each_other() {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        for connector in ["a", "a-b", "b"] {
+            store
+                .commit(&commit(connector, "", &["1", "2", "3"]))
+                .unwrap();
+        }
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = store.dead_letters(None, after.as_ref(), 2).unwrap();
+            let Some((last, _)) = page.last() else { break };
+            after = Some(last.clone());
+            seen.extend(page.into_iter().map(|(key, _)| key.to_string()));
+        }
+        assert_eq!(seen.len(), 9);
+        assert_eq!(store.dead_letters(Some("a"), None, 10).unwrap().len(), 3);
+        let after = "a/1".parse().unwrap();
+        assert_eq!(
+            store
+                .dead_letters(Some("a"), Some(&after), 10)
+                .unwrap()
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_renamed_connector_keeps_its_state_and_dead_letters() {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        store.commit(&commit("old", "cursor", &["x", "y"])).unwrap();
+        store.commit(&commit("new", "", &["w"])).unwrap();
+        store.rename_connector("old", "new").unwrap();
+        assert_eq!(listed(&store, None), ["new/0=w", "new/1=x", "new/2=y"]);
+        assert_eq!(store.load_connector("new").unwrap().unwrap(), b"cursor");
+        assert_eq!(store.connectors().unwrap(), ["new"]);
+    }
+
+    #[test]
+    fn ids_are_seen_until_their_time_is_over() {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        let hash = |n: u64| [n.to_be_bytes(), [0; 8]].concat().try_into().unwrap();
+        for n in 0..1000 {
+            store
+                .remember("braze", &[hash(n), hash(n + 5000)], n as i64)
+                .unwrap();
+        }
+        store.remember("braze", &[hash(3)], 2000).unwrap();
+        store.remember("other", &[hash(4)], 2000).unwrap();
+        drop(store);
+        let store = open(&folder);
+        assert!(store.is_seen("braze", &hash(1)).unwrap());
+        assert!(!store.is_seen("other", &hash(1)).unwrap());
+        assert_eq!(store.forget_before(600).unwrap(), 1199);
+        assert!(!store.is_seen("braze", &hash(599)).unwrap());
+        assert!(store.is_seen("braze", &hash(600)).unwrap());
+        assert!(
+            store.is_seen("braze", &hash(3)).unwrap(),
+            "it came again later"
+        );
+        assert_eq!(store.forget_before(i64::MAX).unwrap(), 802);
+        assert!(!store.is_seen("other", &hash(4)).unwrap());
+    }
+}

@@ -1,0 +1,237 @@
+//! Merging of trees: across `import` and `$extends`, nowhere else.
+//!
+//! Plain objects merge key by key and the spreads are keys like any other; value operators, scalars
+//! and lists are replaced whole.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::diagnostics::{Diagnostic, Entry, Kind, Node, Span, did_you_mean};
+
+/// Keys that stand among the members of a plain object.
+pub const SPREADS: &[&str] = &["$extends", "$copy", "$rest"];
+
+/// Most nodes of all templates and rules after `$extends`; more is a mistake or an attack.
+const NODES_MAX: usize = 500_000;
+
+/// Whether a node is a map without value operators.
+pub fn is_plain(node: &Node) -> bool {
+    node.as_map().is_some_and(|entries| {
+        entries
+            .iter()
+            .all(|entry| !entry.key.starts_with('$') || SPREADS.contains(&entry.key.as_str()))
+    })
+}
+
+/// Whether a node is `{$omit: true}`.
+pub fn is_omit(node: &Node) -> bool {
+    matches!(node.as_map(), Some([entry]) if entry.key == "$omit" && matches!(entry.value.kind, Kind::Bool(true)))
+}
+
+/// `over` laid over `base`.
+pub fn merge(base: &Node, over: &Node) -> Node {
+    let (Some(below), Some(above)) = (base.as_map(), over.as_map()) else {
+        return over.clone();
+    };
+    if !is_plain(base) || !is_plain(over) {
+        return over.clone();
+    }
+    let mut entries = below.to_vec();
+    for entry in above {
+        match entries.iter_mut().find(|one| one.key == entry.key) {
+            Some(one) => {
+                one.value = merge(&one.value, &entry.value);
+                one.key_span = entry.key_span;
+            }
+            None => entries.push(entry.clone()),
+        }
+    }
+    Node {
+        span: over.span,
+        kind: Kind::Map(entries),
+    }
+}
+
+/// A rule laid over the imported one: documents merge, another outcome replaces, the rest is replaced.
+pub fn merge_rule(base: &Node, over: &Node) -> Node {
+    const OUTCOMES: &[&str] = &["emit", "emit_each", "skip"];
+    let (Some(below), Some(above)) = (base.as_map(), over.as_map()) else {
+        return over.clone();
+    };
+    let outcome = above
+        .iter()
+        .find(|entry| OUTCOMES.contains(&entry.key.as_str()))
+        .map(|entry| entry.key.as_str());
+    let mut entries: Vec<Entry> = below
+        .iter()
+        .filter(|entry| {
+            outcome.is_none_or(|kept| entry.key == kept || !OUTCOMES.contains(&entry.key.as_str()))
+        })
+        .cloned()
+        .collect();
+    for entry in above {
+        match entries.iter_mut().find(|one| one.key == entry.key) {
+            Some(one) if matches!(entry.key.as_str(), "emit" | "emit_each") => {
+                one.value = merge(&one.value, &entry.value);
+                one.key_span = entry.key_span;
+            }
+            Some(one) => *one = entry.clone(),
+            None => entries.push(entry.clone()),
+        }
+    }
+    Node {
+        span: over.span,
+        kind: Kind::Map(entries),
+    }
+}
+
+/// Puts templates in the place of `$extends`.
+pub struct Resolver<'a> {
+    templates: &'a HashMap<String, Node>,
+    done: HashMap<String, Option<Node>>,
+    stack: Vec<String>,
+    nodes: usize,
+    /// Names that were asked for.
+    pub used: HashSet<String>,
+}
+
+impl<'a> Resolver<'a> {
+    /// Over these templates.
+    pub fn new(templates: &'a HashMap<String, Node>) -> Self {
+        Self {
+            templates,
+            done: HashMap::new(),
+            stack: Vec::new(),
+            nodes: 0,
+            used: HashSet::new(),
+        }
+    }
+
+    /// The node with all `$extends` in it replaced.
+    pub fn resolve(&mut self, node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Node {
+        self.nodes += 1;
+        if self.nodes > NODES_MAX {
+            if self.nodes == NODES_MAX + 1 {
+                diagnostics.push(Diagnostic::error(
+                    "too-large",
+                    node.span,
+                    format!("with all templates put in, there are more than {NODES_MAX} values"),
+                ));
+            }
+            return Node {
+                span: node.span,
+                kind: Kind::Null,
+            };
+        }
+        match &node.kind {
+            Kind::List(items) => Node {
+                span: node.span,
+                kind: Kind::List(
+                    items
+                        .iter()
+                        .map(|item| self.resolve(item, diagnostics))
+                        .collect(),
+                ),
+            },
+            Kind::Map(entries) => self.map(node, entries, diagnostics),
+            _ => node.clone(),
+        }
+    }
+
+    fn map(&mut self, node: &Node, entries: &[Entry], diagnostics: &mut Vec<Diagnostic>) -> Node {
+        let own: Vec<Entry> = entries
+            .iter()
+            .filter(|entry| entry.key != "$extends")
+            .map(|entry| Entry {
+                key: entry.key.clone(),
+                key_span: entry.key_span,
+                value: if matches!(entry.key.as_str(), "$const" | "$as") {
+                    entry.value.clone()
+                } else {
+                    self.resolve(&entry.value, diagnostics)
+                },
+            })
+            .collect();
+        let here = Node {
+            span: node.span,
+            kind: Kind::Map(own),
+        };
+        let Some(extends) = entries.iter().find(|entry| entry.key == "$extends") else {
+            return here;
+        };
+        if let Some(other) = entries
+            .iter()
+            .find(|entry| entry.key.starts_with('$') && !SPREADS.contains(&entry.key.as_str()))
+        {
+            diagnostics.push(
+                Diagnostic::error(
+                    "mixed-operator",
+                    extends.key_span,
+                    format!(
+                        "`$extends` cannot stand beside the operator `{}`",
+                        other.key
+                    ),
+                )
+                .related(other.key_span, "the operator"),
+            );
+            return here;
+        }
+        let names = super::syntax::texts(&extends.value, "`$extends`", diagnostics);
+        let mut base: Option<Node> = None;
+        for (name, span) in names {
+            let Some(template) = self.template(&name, span, diagnostics) else {
+                continue;
+            };
+            base = Some(match base {
+                Some(base) => merge(&base, &template),
+                None => template,
+            });
+        }
+        match base {
+            Some(base) if here.as_map().is_some_and(<[Entry]>::is_empty) => base,
+            Some(base) => merge(&base, &here),
+            None => here,
+        }
+    }
+
+    fn template(
+        &mut self,
+        name: &str,
+        span: Span,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) -> Option<Node> {
+        self.used.insert(name.to_owned());
+        if self.stack.iter().any(|above| above == name) {
+            diagnostics.push(
+                Diagnostic::error(
+                    "extends-cycle",
+                    span,
+                    format!("the template `{name}` extends itself"),
+                )
+                .note(format!("the way: {} → {name}", self.stack.join(" → "))),
+            );
+            return None;
+        }
+        if let Some(done) = self.done.get(name) {
+            return done.clone();
+        }
+        let Some(template) = self.templates.get(name) else {
+            diagnostics.push(
+                Diagnostic::error(
+                    "unknown-template",
+                    span,
+                    format!("there is no template `{name}`"),
+                )
+                .label(did_you_mean(
+                    name,
+                    self.templates.keys().map(String::as_str),
+                )),
+            );
+            return None;
+        };
+        self.stack.push(name.to_owned());
+        let resolved = self.resolve(template, diagnostics);
+        self.stack.pop();
+        self.done.insert(name.to_owned(), Some(resolved.clone()));
+        Some(resolved)
+    }
+}

@@ -1,0 +1,409 @@
+//! What a mapping becomes at load: values that can be computed, checked and explained.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use globset::GlobMatcher;
+use serde_json::Value;
+
+use super::convert::Conversion;
+use super::expression::Expression;
+use super::paths::{Path, Step};
+use crate::diagnostics::Span;
+
+/// A value to be computed.
+#[derive(Debug, Clone)]
+pub enum Expr {
+    /// Always the same.
+    Const(Value),
+    /// The value at a path.
+    Path(Path),
+    /// Members.
+    Object(Object),
+    /// Items; absent ones are left out.
+    List(Vec<Expr>),
+    /// An object with `$` keys.
+    Operator(Box<Operator>),
+    /// `{$omit: true}`: not even by a copy.
+    Omit,
+    /// Wrong in the file; said already, so that nothing follows from it.
+    Unknown,
+}
+
+/// A plain object.
+#[derive(Debug, Clone, Default)]
+pub struct Object {
+    /// In the order of the output.
+    pub members: Vec<Member>,
+    /// `$copy`
+    pub copies: Vec<Copy>,
+    /// `$rest`
+    pub rests: Vec<Rest>,
+}
+
+/// One member.
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// Its name.
+    pub key: String,
+    /// Its value.
+    pub value: Expr,
+    /// Place of the value.
+    pub span: Span,
+}
+
+/// `$copy`
+#[derive(Debug, Clone)]
+pub struct Copy {
+    /// The object.
+    pub from: Path,
+    /// Only these members.
+    pub only: Option<HashSet<String>>,
+    /// Not these.
+    pub except: HashSet<String>,
+    /// New names.
+    pub rename: HashMap<String, String>,
+    /// Put before names that are not renamed.
+    pub prefix: String,
+    /// Keep nulls.
+    pub keeps_null: bool,
+    /// Its place.
+    pub span: Span,
+}
+
+/// `$rest`
+#[derive(Debug, Clone)]
+pub struct Rest {
+    /// The object.
+    pub from: Path,
+    /// Not these.
+    pub except: HashSet<String>,
+    /// Put before every name.
+    pub prefix: String,
+    /// Keep nulls.
+    pub keeps_null: bool,
+    /// What other paths of the document took; filled when the document is complete.
+    pub taken: Taken,
+    /// Its place.
+    pub span: Span,
+}
+
+/// Members that went into a document by another path.
+#[derive(Debug, Clone, Default)]
+pub struct Taken {
+    /// All, but for these.
+    pub all_but: Option<HashSet<String>>,
+    /// These.
+    pub names: HashSet<String>,
+}
+
+impl Taken {
+    /// Whether this member went elsewhere.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains(name) || self.all_but.as_ref().is_some_and(|but| !but.contains(name))
+    }
+
+    fn all_but(&mut self, but: HashSet<String>) {
+        self.all_but = Some(match self.all_but.take() {
+            Some(known) => known.intersection(&but).cloned().collect(),
+            None => but,
+        });
+    }
+}
+
+/// A source of a value and what is done with it.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    /// Where the value comes from.
+    pub source: Source,
+    /// `$as`
+    pub conversions: Vec<Conversion>,
+    /// `$default`
+    pub default: Option<Expr>,
+    /// `$missing`
+    pub missing: Policy,
+    /// `$invalid`; `None` is a dead letter that names the conversion.
+    pub invalid: Option<Policy>,
+    /// For messages: the member it is the value of, and where from.
+    pub about: String,
+}
+
+/// Where an operator's value comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// `$from`
+    From {
+        /// The first that is present.
+        paths: Vec<Path>,
+        /// `$null: keep`
+        keeps_null: bool,
+    },
+    /// `$const`
+    Const(Value),
+    /// `$lookup`
+    Lookup {
+        /// What is looked up.
+        key: Expr,
+        /// Where.
+        table: Arc<HashMap<String, Value>>,
+        /// When it is not in there.
+        default: Option<Expr>,
+    },
+    /// `$text`
+    Text(Vec<TextPart>),
+    /// `$if`
+    If {
+        /// The question.
+        condition: Expression,
+        /// Yes.
+        then: Option<Expr>,
+        /// No.
+        otherwise: Option<Expr>,
+    },
+    /// `$each`
+    Each {
+        /// The list.
+        items: Expr,
+        /// What becomes of an item.
+        emit: Expr,
+    },
+}
+
+/// A piece of `$text`.
+#[derive(Debug, Clone)]
+pub enum TextPart {
+    /// As it stands.
+    Plain(String),
+    /// A value, or the text instead.
+    Value(Path, Option<String>),
+}
+
+/// What is done when a value is not to be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Policy {
+    /// The key is left out.
+    Omit,
+    /// The document is left out.
+    Skip(String),
+    /// The event is a dead letter.
+    Dead(String),
+}
+
+/// One rule.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Event types.
+    pub on: Vec<TypePattern>,
+    /// `when`
+    pub when: Option<Expression>,
+    /// What it does.
+    pub action: Action,
+    /// `continue`
+    pub goes_on: bool,
+    /// `opt_in`
+    pub opt_in: Option<String>,
+    /// Place of its name, in the version on top.
+    pub place: Span,
+    /// How many imports away.
+    pub depth: usize,
+}
+
+/// What a rule does.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// `emit` (one without name) and `emit_each`.
+    Emit(Vec<(Option<Arc<str>>, Object)>),
+    /// `skip`
+    Skip(String),
+}
+
+/// A name or glob of event types.
+#[derive(Debug, Clone)]
+pub struct TypePattern {
+    /// As written.
+    pub text: String,
+    /// If it has wildcards.
+    pub glob: Option<GlobMatcher>,
+    /// Its place.
+    pub span: Option<Span>,
+}
+
+impl TypePattern {
+    /// Read it; a text that is no valid glob stands for itself.
+    pub fn new(text: &str, span: Option<Span>) -> Self {
+        let glob = text
+            .contains(['*', '?', '[', '{'])
+            .then(|| globset::Glob::new(text).ok())
+            .flatten()
+            .map(|glob| glob.compile_matcher());
+        Self {
+            text: text.to_owned(),
+            glob,
+            span,
+        }
+    }
+
+    /// Whether it stands for this type.
+    pub fn matches(&self, name: &str) -> bool {
+        match &self.glob {
+            Some(glob) => glob.is_match(name),
+            None => self.text == name,
+        }
+    }
+}
+
+/// Paths that a document uses, for `$rest`.
+#[derive(Default)]
+struct Used<'a> {
+    paths: Vec<&'a Path>,
+    copies: Vec<&'a Copy>,
+}
+
+/// Tell every `$rest` of a document what went elsewhere.
+pub fn settle_rests(document: &mut Object) {
+    let snapshot = document.clone();
+    let mut used = Used::default();
+    collect_object(&snapshot, &mut used);
+    settle_object(document, &used, &Used::default());
+}
+
+fn collect_object<'a>(object: &'a Object, used: &mut Used<'a>) {
+    used.copies.extend(&object.copies);
+    for member in &object.members {
+        collect(&member.value, used);
+    }
+}
+
+fn collect<'a>(expr: &'a Expr, used: &mut Used<'a>) {
+    match expr {
+        Expr::Const(_) | Expr::Omit | Expr::Unknown => {}
+        Expr::Path(path) => used.paths.push(path),
+        Expr::Object(object) => collect_object(object, used),
+        Expr::List(items) => items.iter().for_each(|item| collect(item, used)),
+        Expr::Operator(operator) => {
+            match &operator.source {
+                Source::From { paths, .. } => used.paths.extend(paths),
+                Source::Const(_) => {}
+                Source::Lookup { key, default, .. } => {
+                    collect(key, used);
+                    default.iter().for_each(|one| collect(one, used));
+                }
+                Source::Text(parts) => {
+                    used.paths
+                        .extend(parts.iter().filter_map(|part| match part {
+                            TextPart::Plain(_) => None,
+                            TextPart::Value(path, _) => Some(path),
+                        }))
+                }
+                Source::If {
+                    then, otherwise, ..
+                } => then
+                    .iter()
+                    .chain(otherwise)
+                    .for_each(|one| collect(one, used)),
+                Source::Each { items, emit } => {
+                    collect(items, used);
+                    collect(emit, used);
+                }
+            }
+            operator.default.iter().for_each(|one| collect(one, used));
+        }
+    }
+}
+
+fn settle_object(object: &mut Object, event: &Used<'_>, item: &Used<'_>) {
+    for rest in &mut object.rests {
+        let used = match rest.from.root {
+            super::paths::Root::Event => event,
+            super::paths::Root::Item => item,
+        };
+        rest.taken = taken(&rest.from, used);
+    }
+    for member in &mut object.members {
+        settle(&mut member.value, event, item);
+    }
+}
+
+fn settle(expr: &mut Expr, event: &Used<'_>, item: &Used<'_>) {
+    match expr {
+        Expr::Const(_) | Expr::Omit | Expr::Unknown | Expr::Path(_) => {}
+        Expr::Object(object) => settle_object(object, event, item),
+        Expr::List(items) => items.iter_mut().for_each(|one| settle(one, event, item)),
+        Expr::Operator(operator) => {
+            match &mut operator.source {
+                Source::If {
+                    then, otherwise, ..
+                } => then
+                    .iter_mut()
+                    .chain(otherwise)
+                    .for_each(|one| settle(one, event, item)),
+                Source::Each { emit, .. } => {
+                    let snapshot = emit.clone();
+                    let mut inner = Used::default();
+                    collect(&snapshot, &mut inner);
+                    settle(emit, event, &inner);
+                }
+                Source::From { .. }
+                | Source::Const(_)
+                | Source::Lookup { .. }
+                | Source::Text(_) => {}
+            }
+            operator
+                .default
+                .iter_mut()
+                .for_each(|one| settle(one, event, item));
+        }
+    }
+}
+
+fn taken(from: &Path, used: &Used<'_>) -> Taken {
+    let mut taken = Taken::default();
+    let object = from.steps.as_slice();
+    for path in used.paths.iter().filter(|path| path.root == from.root) {
+        if path.is_singular() && object.starts_with(&path.steps) {
+            taken.all_but(HashSet::new());
+        } else if path.is_singular() && path.steps.len() == object.len() + 1 {
+            if let (true, Some(Step::Name(name))) =
+                (path.steps.starts_with(object), path.steps.last())
+            {
+                taken.names.insert(name.clone());
+            }
+        } else if path.steps == object {
+            match path.children() {
+                Some(None) => taken.all_but(HashSet::new()),
+                Some(Some(names)) => taken.names.extend(names),
+                None => {}
+            }
+        }
+    }
+    for copy in used
+        .copies
+        .iter()
+        .filter(|copy| copy.from.root == from.root)
+    {
+        let source = copy.from.steps.as_slice();
+        let whole = copy.only.is_none() && copy.except.is_empty();
+        if source == object {
+            match &copy.only {
+                Some(only) => taken.names.extend(only.difference(&copy.except).cloned()),
+                None => taken.all_but(copy.except.clone()),
+            }
+        } else if object.starts_with(source) {
+            let Some(Step::Name(next)) = object.get(source.len()) else {
+                continue;
+            };
+            let takes = copy.only.as_ref().is_none_or(|only| only.contains(next))
+                && !copy.except.contains(next);
+            if takes {
+                taken.all_but(HashSet::new());
+            }
+        } else if whole && source.len() == object.len() + 1 && source.starts_with(object) {
+            if let Some(Step::Name(name)) = source.last() {
+                taken.names.insert(name.clone());
+            }
+        }
+    }
+    taken
+}

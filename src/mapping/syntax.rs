@@ -1,0 +1,265 @@
+//! One mapping file as its parts: imports, templates, tables, rules, each with its place.
+//!
+//! Checks what can be said of one file alone: keys, types, version. What needs other files (merging,
+//! templates, paths) comes later.
+
+use super::merge::is_omit;
+use crate::diagnostics::{Diagnostic, Entry, Kind, Node, Span, did_you_mean};
+
+/// A named part of a file.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// Its name.
+    pub name: String,
+    /// Place of the name.
+    pub span: Span,
+    /// What stands under it.
+    pub node: Node,
+}
+
+/// One file.
+#[derive(Debug, Clone, Default)]
+pub struct Module {
+    /// `import`
+    pub imports: Vec<(String, Span)>,
+    /// `for.source`
+    pub source: Option<(String, Span)>,
+    /// `for.sink`
+    pub sink: Option<(String, Span)>,
+    /// `templates`
+    pub templates: Vec<Named>,
+    /// `tables`
+    pub tables: Vec<Named>,
+    /// `rules`
+    pub rules: Vec<Named>,
+}
+
+const KEYS: &[&str] = &["version", "import", "for", "templates", "tables", "rules"];
+/// Keys of a rule.
+pub const RULE_KEYS: &[&str] = &[
+    "on",
+    "when",
+    "emit",
+    "emit_each",
+    "skip",
+    "continue",
+    "opt_in",
+    "description",
+];
+
+/// A key that does not belong where it stands.
+pub fn unknown_key(entry: &Entry, known: &[&str], place: &str) -> Diagnostic {
+    Diagnostic::error(
+        "unknown-key",
+        entry.key_span,
+        format!("{place} has no key `{}`", entry.key),
+    )
+    .label(did_you_mean(&entry.key, known.iter().copied()))
+    .note(format!("known here: {}", known.join(", ")))
+}
+
+/// A value of the wrong type.
+pub fn wrong_type(node: &Node, what: &str, expected: &str) -> Diagnostic {
+    Diagnostic::error(
+        "wrong-type",
+        node.span,
+        format!("{what} must be {expected}, found {}", node.describe()),
+    )
+}
+
+/// Read the parts of a file.
+pub fn module(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Module {
+    let mut module = Module::default();
+    let Some(entries) = node.as_map() else {
+        diagnostics
+            .push(wrong_type(node, "a mapping file", "a map").label("begin with `version: 1`"));
+        return module;
+    };
+    for entry in entries {
+        let value = &entry.value;
+        match entry.key.as_str() {
+            "version" => version(value, diagnostics),
+            "import" => module.imports = texts(value, "`import`", diagnostics),
+            "for" => target(value, &mut module, diagnostics),
+            "templates" => module.templates = named(value, "`templates`", diagnostics),
+            "tables" => {
+                module.tables = named(value, "`tables`", diagnostics);
+                for table in &module.tables {
+                    if table.node.as_map().is_none() {
+                        diagnostics.push(wrong_type(
+                            &table.node,
+                            "a table",
+                            "a map from text to value",
+                        ));
+                    }
+                }
+            }
+            "rules" => {
+                module.rules = named(value, "`rules`", diagnostics);
+                for named in &module.rules {
+                    rule(named, diagnostics);
+                }
+            }
+            _ => diagnostics.push(unknown_key(entry, KEYS, "a mapping file")),
+        }
+    }
+    if node.get("version").is_none() {
+        let start = Span {
+            end: node.span.start,
+            ..node.span
+        };
+        diagnostics.push(
+            Diagnostic::error(
+                "missing-version",
+                start,
+                "this file does not say its version",
+            )
+            .label("add `version: 1`"),
+        );
+    }
+    module
+}
+
+fn version(node: &Node, diagnostics: &mut Vec<Diagnostic>) {
+    if node.to_json().as_u64() != Some(1) {
+        diagnostics.push(
+            Diagnostic::error(
+                "unknown-version",
+                node.span,
+                "this version is not known here",
+            )
+            .label("write `version: 1`"),
+        );
+    }
+}
+
+fn target(node: &Node, module: &mut Module, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(entries) = node.as_map() else {
+        diagnostics.push(wrong_type(
+            node,
+            "`for`",
+            "a map such as `{source: …, sink: …}`",
+        ));
+        return;
+    };
+    for entry in entries {
+        let slot = match entry.key.as_str() {
+            "source" => &mut module.source,
+            "sink" => &mut module.sink,
+            _ => {
+                diagnostics.push(unknown_key(entry, &["source", "sink"], "`for`"));
+                continue;
+            }
+        };
+        match entry.value.as_str() {
+            Some(name) => *slot = Some((name.to_owned(), entry.value.span)),
+            None => diagnostics.push(wrong_type(&entry.value, "it", "the name of a plugin")),
+        }
+    }
+}
+
+/// A text or a list of texts.
+pub fn texts(node: &Node, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<(String, Span)> {
+    let one = |node: &Node, diagnostics: &mut Vec<Diagnostic>| match node.as_str() {
+        Some(text) => Some((text.to_owned(), node.span)),
+        None => {
+            diagnostics.push(wrong_type(node, what, "a text or a list of texts"));
+            None
+        }
+    };
+    match &node.kind {
+        Kind::List(items) => items
+            .iter()
+            .filter_map(|item| one(item, diagnostics))
+            .collect(),
+        _ => one(node, diagnostics).into_iter().collect(),
+    }
+}
+
+fn named(node: &Node, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Named> {
+    match &node.kind {
+        Kind::Map(entries) => entries
+            .iter()
+            .map(|entry| Named {
+                name: entry.key.clone(),
+                span: entry.key_span,
+                node: entry.value.clone(),
+            })
+            .collect(),
+        Kind::Null => Vec::new(),
+        _ => {
+            diagnostics.push(wrong_type(node, what, "a map by name"));
+            Vec::new()
+        }
+    }
+}
+
+fn rule(rule: &Named, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(entries) = rule.node.as_map() else {
+        diagnostics.push(wrong_type(
+            &rule.node,
+            "a rule",
+            "a map with `on` and `emit`",
+        ));
+        return;
+    };
+    let mut outcome: Option<&Entry> = None;
+    for entry in entries {
+        let value = &entry.value;
+        let what = format!("`{}`", entry.key);
+        if !RULE_KEYS.contains(&entry.key.as_str()) {
+            diagnostics.push(unknown_key(entry, RULE_KEYS, "a rule"));
+            continue;
+        }
+        if is_omit(value) {
+            continue;
+        }
+        match entry.key.as_str() {
+            "on" => {
+                texts(value, "`on`", diagnostics);
+            }
+            "continue" => {
+                if !matches!(value.kind, Kind::Bool(_)) {
+                    diagnostics.push(wrong_type(value, &what, "true or false"));
+                }
+            }
+            "emit" => {
+                if value.as_map().is_none() {
+                    diagnostics.push(wrong_type(value, &what, "a map: the document"));
+                }
+            }
+            "emit_each" => match value.as_map() {
+                None => diagnostics.push(wrong_type(value, &what, "a map of documents by name")),
+                Some(documents) => {
+                    for document in documents {
+                        if document.value.as_map().is_none() {
+                            diagnostics.push(wrong_type(&document.value, "a document", "a map"));
+                        }
+                    }
+                }
+            },
+            _ => {
+                if value.as_str().is_none() {
+                    diagnostics.push(wrong_type(value, &what, "a text"));
+                }
+            }
+        }
+        if matches!(entry.key.as_str(), "emit" | "emit_each" | "skip") {
+            if let Some(first) = outcome {
+                diagnostics.push(
+                    Diagnostic::error(
+                        "two-outcomes",
+                        entry.key_span,
+                        format!(
+                            "a rule has one outcome; `{}` stands here already",
+                            first.key
+                        ),
+                    )
+                    .label("remove one of the two")
+                    .related(first.key_span, "first here"),
+                );
+            }
+            outcome = Some(entry);
+        }
+    }
+}
