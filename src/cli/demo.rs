@@ -1,35 +1,47 @@
-//! `sluice demo`: see the whole way, without account or config.
+//! `sluice demo`: the whole way on this machine, with no account and no config.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// See it work, without account or config: made-up events through the built-in mappings into a
-/// local stand-in of the sink.
-#[derive(clap::Args, Debug)]
+use clap::Args;
+
+use crate::engine::demo::{DemoOptions, demo_command};
+use crate::observe::{LogFormat, start_log};
+
+/// Show the whole way with synthetic events and a local double; needs no account and no config.
+#[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sluice demo
-  sluice demo --events 100000
-  sluice demo --rate 50 --keep-running")]
-pub struct Args {
-    /// How many events to send.
-    #[arg(long, value_name = "N", default_value_t = 5000)]
-    pub events: u64,
-    /// Events a second. Default: as fast as they are taken.
-    #[arg(long, value_name = "N")]
-    pub rate: Option<u64>,
-    /// Stay up afterwards, until Ctrl-C.
+  sluice demo                       5,000 events of all known types
+  sluice demo --events 100000 --rate 2000
+  sluice demo --keep-running        leave source and double up to try things on")]
+pub struct DemoArgs {
+    /// How many events are sent.
+    #[arg(long, default_value_t = 5_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    events: u64,
+    /// Events a second; as fast as it goes without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    rate: Option<u64>,
+    /// Seed of the synthetic events: the same seed makes the same events.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Stay up after the report, until Ctrl-C.
     #[arg(long)]
-    pub keep_running: bool,
-    /// The same number makes the same events.
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-    /// Show this config instead of the built-in one; its sinks are replaced by stand-ins.
-    #[arg(long, short, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    keep_running: bool,
+    /// A config of your own; its sink is led to a local double, its source must have a feeder.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
-/// Run it.
-pub fn run(args: Args) -> ExitCode {
-    crate::engine::demo::run_command(args)
+/// Run the command.
+pub fn run(args: DemoArgs, colour: bool) -> ExitCode {
+    start_log(LogFormat::Human, "warn");
+    demo_command(&DemoOptions {
+        config: args.config,
+        events: args.events,
+        rate: args.rate,
+        seed: args.seed,
+        keep_running: args.keep_running,
+        colour,
+    })
 }

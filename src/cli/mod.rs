@@ -5,6 +5,7 @@
 
 mod completions;
 mod coverage;
+mod dead_letters;
 mod demo;
 mod init;
 mod man;
@@ -15,13 +16,16 @@ mod plugins;
 mod run;
 mod schema;
 mod status;
-mod test;
 mod validate;
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{self, Config, Mode};
+use crate::diagnostics::{Files, Format, has_errors, render};
 
 /// Sync event streams to APIs by declarative mapping rules.
 ///
@@ -52,16 +56,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    Run(run::Args),
-    Demo(demo::Args),
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
     Init(init::Args),
     Validate(validate::Args),
-    Test(test::Args),
     Map(map::Args),
     Coverage(coverage::Args),
     Schema(schema::Args),
     Plugins(plugins::Args),
-    Status(status::Args),
+    Status(status::StatusArgs),
+    DeadLetters(dead_letters::DeadLettersArgs),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -110,20 +114,39 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
+    let colour = output::has_colour();
     match cli.command {
-        Command::Run(args) => run::run(args),
-        Command::Demo(args) => demo::run(args),
+        Command::Run(args) => run::run(args, colour),
+        Command::Demo(args) => demo::run(args, colour),
         Command::Init(args) => init::run(&args),
         Command::Validate(args) => validate::run(&args),
-        Command::Test(args) => test::run(&args),
         Command::Map(args) => map::run(&args),
         Command::Coverage(args) => coverage::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Plugins(args) => plugins::run(&args),
-        Command::Status(args) => status::run(&args),
+        Command::Status(args) => status::run(&args, colour),
+        Command::DeadLetters(args) => dead_letters::run(args, colour),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }
+}
+
+/// Read a config for a command that does not run it: no variable needs a value.
+fn load_config(path: &Path, colour: bool) -> Option<Config> {
+    let mut files = Files::default();
+    let mut diagnostics = Vec::new();
+    let environment = |name: &str| std::env::var(name).ok();
+    let config = config::load(
+        path,
+        Mode::Validate,
+        &environment,
+        &mut files,
+        &mut diagnostics,
+    );
+    if has_errors(&diagnostics) {
+        output::tell(&render(&diagnostics, &files, Format::Human, colour));
+    }
+    config
 }
 
 #[cfg(test)]

@@ -1,40 +1,39 @@
-//! `sluice run`: start.
+//! `sluice run`: the config, until it is told to stop.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use clap::Args;
 
-/// Start: take events in, deliver documents, until told to stop.
-///
-/// SIGTERM and Ctrl-C stop cleanly; what is under way is delivered or goes again at the next start.
-#[derive(clap::Args, Debug)]
+use crate::engine::{RunOptions, run_command};
+use crate::observe::{LogFormat, start_log};
+
+/// Run a config until SIGTERM or Ctrl-C.
+#[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sluice run
-  sluice run --config eu.yaml --log-format json")]
-pub struct Args {
+  sluice run                                   sluice.yaml of this folder
+  sluice run --config /etc/sluice/sluice.yaml --log-format json
+
+It stops cleanly on SIGTERM and Ctrl-C: what is under way is finished, the rest stays in the journal.
+Exit codes: 0 stopped or all sources ended, 1 not started or a source failed, 2 wrong use.")]
+pub struct RunArgs {
     /// The config file.
-    #[arg(long, short, value_name = "FILE", default_value = "sluice.yaml")]
-    pub config: PathBuf,
+    #[arg(short, long, default_value = "sluice.yaml", value_name = "FILE")]
+    config: PathBuf,
     /// How log lines are written.
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
-    pub log_format: LogFormat,
-    /// What is logged: error, warn, info, debug, trace, or a filter such as `sluice::engine=debug`.
-    #[arg(long, value_name = "LEVEL", default_value = "info")]
-    pub log_level: String,
+    #[arg(long, value_enum, default_value = "human")]
+    log_format: LogFormat,
+    /// The least level that is logged: error, warn, info or debug; RUST_LOG wins over it.
+    #[arg(long, default_value = "info", value_name = "LEVEL")]
+    log_level: String,
 }
 
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Human,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Run it.
-pub fn run(args: Args) -> ExitCode {
-    crate::engine::run_command(args)
+/// Run the command.
+pub fn run(args: RunArgs, colour: bool) -> ExitCode {
+    start_log(args.log_format, &args.log_level);
+    run_command(&RunOptions {
+        config: args.config,
+        colour,
+    })
 }

@@ -30,31 +30,23 @@ pub struct Args {
 enum Kind {
     /// sluice.yaml
     Config,
-    /// Mapping files.
-    Mapping,
-    /// Test files (*.test.yaml).
-    Test,
 }
 
 impl Kind {
     fn schema(self) -> Value {
         match self {
             Self::Config => crate::config::config_schema(),
-            Self::Mapping => crate::mapping::schema::mapping_schema(),
-            Self::Test => crate::mapping::schema::test_schema(),
         }
     }
 
     fn file(self) -> &'static str {
         match self {
             Self::Config => "sluice.schema.json",
-            Self::Mapping => "mapping.schema.json",
-            Self::Test => "test.schema.json",
         }
     }
 }
 
-const KINDS: [Kind; 3] = [Kind::Config, Kind::Mapping, Kind::Test];
+const KINDS: [Kind; 1] = [Kind::Config];
 
 /// Run it.
 pub fn run(args: &Args) -> ExitCode {
@@ -85,7 +77,10 @@ pub fn run(args: &Args) -> ExitCode {
         if stale.is_empty() {
             return output::good();
         }
-        output::print(&format!("run `sluice schema --write {}`\n", folder.display()));
+        output::print(&format!(
+            "run `sluice schema --write {}`\n",
+            folder.display()
+        ));
         return output::problems();
     }
     match args.kind {

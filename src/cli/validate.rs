@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::{mappings, output};
-use crate::config::{self, Mode};
+use crate::config::Mode;
 use crate::diagnostics::{Diagnostic, Files, Format, has_errors, parse_yaml};
+use crate::engine::prepare::prepare;
 use crate::mapping::Options;
 
 /// Check a config with its mappings, or mappings alone. Needs no network and no secrets.
@@ -90,12 +91,13 @@ fn check_config(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<String> {
     let env = |name: &str| std::env::var(name).ok();
-    let config = config::load(path, Mode::Validate, &env, files, diagnostics)?;
-    let mut rules = 0;
-    for (name, connector) in &config.connectors {
-        let compiled = config.compile(name, connector, files, diagnostics);
-        rules += compiled.map_or(0, |(mapping, _)| mapping.rules().len());
-    }
+    let prepared = prepare(path, Mode::Validate, &env, files, diagnostics)?;
+    let config = &prepared.config;
+    let rules = prepared
+        .connectors
+        .iter()
+        .map(|connector| connector.mapping.rules().len())
+        .sum();
     Some(format!(
         "{}, {}, {}",
         output::number(config.sources.len(), "source"),
@@ -103,4 +105,3 @@ fn check_config(
         output::number(rules, "rule")
     ))
 }
-

@@ -4,7 +4,6 @@
 //! Everything that is wrong is told at once, each at its place. Checking needs neither the network
 //! nor the secrets: in [`Mode::Validate`] a `${…}` without a value stands for one of the right type.
 
-mod compile;
 mod load;
 mod model;
 mod overlap;
