@@ -15,8 +15,8 @@ const DETAIL_CHARS: usize = 100;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sluice dead-letters list --connector braze-to-segment
-  sluice dead-letters show braze-to-segment/17
+  sluice dead-letters list --connector NAME
+  sluice dead-letters show NAME/17
   sluice dead-letters export --reason too-large > too-large.ndjson")]
 pub struct DeadLettersArgs {
     #[command(subcommand)]

@@ -152,7 +152,9 @@ impl Running {
                 None => begin(&log, settings.start),
             };
             // After damage took the log's end, new events must not get numbers that are settled.
-            let _ = log.advance_past(state.cursor.prefix()).await;
+            log.advance_past(state.cursor.prefix())
+                .await
+                .map_err(|problem| StartError::State(problem.to_string()))?;
             let courier = Arc::new(Courier::new(ready.name.clone(), sink));
             let view = Arc::new(RwLock::new(state.clone()));
             connector_views.insert(
