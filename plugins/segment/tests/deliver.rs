@@ -1,5 +1,7 @@
 //! What each answer of Segment becomes, against the double on loopback.
 
+#![allow(clippy::unwrap_used)]
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
