@@ -475,9 +475,9 @@ impl Loader<'_> {
                     Diagnostic::warning(
                         "contact-without-alerts",
                         place,
-                        "nobody can reach this contact, because `alerts` says no way",
+                        "nobody is told through this contact in this version: problems are only logged",
                     )
-                    .label("add `alerts:` with `smtp:` or `webhook:`; until then problems are only logged"),
+                    .label("watch the log for ERROR and the metric sluice_connector_held"),
                 );
             }
         }

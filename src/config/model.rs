@@ -301,7 +301,7 @@ impl Default for JournalConfig {
     }
 }
 
-/// Health (`/health`), metrics (`/metrics`) and status (`/status`) over HTTP.
+/// Health (`/healthz`), metrics (`/metrics`) and status (`/status`) over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminConfig {

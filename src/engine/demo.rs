@@ -110,7 +110,7 @@ async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, String> 
     }
     let balanced = shared.status().connectors.values().all(|connector| {
         let events = &connector.events;
-        events.received == events.delivered + events.skipped_total() + events.dead_total()
+        events.received == events.settled()
     });
     running.shutdown().await;
     Ok(if balanced { ExitCode::SUCCESS } else { ExitCode::from(1) })
@@ -251,15 +251,15 @@ fn report(shared: &Shared, firsts: &Firsts, doubles: &[Box<dyn Double>], took: D
 
         let events = &connector.events;
         println!(
-            "{}\n  {} received = {} delivered + {} skipped + {} dead + {} waiting   ({} documents, {} requests, {} tried again, {:.1} s)",
+            "{}\n  {} received = {} delivered + {} skipped + {} dead + {} expired + {} waiting   ({} documents, {} requests, {} tried again, {:.1} s)",
             bold("The balance"),
-            events.received, events.delivered, events.skipped_total(), events.dead_total(), events.waiting,
+            events.received, events.delivered, events.skipped_total(), events.dead_total(), events.expired, events.waiting,
             connector.documents.delivered, connector.requests, connector.retries, took.as_secs_f64(),
         );
         println!("  the double took {} documents as valid{}", double.accepted(), dropped(&**double));
     }
     println!(
-        "\n{}\n  sluice init my-sync       a folder with a config, a rule of your own and a test\n  sluice map --sample TYPE  what one event becomes, and why\n  sluice coverage           every event type and its rule\n  README.md                 the first real run",
+        "\n{}\n  sluice init my-sync       a folder to begin with: config, your own mappings, a test\n  sluice map --sample TYPE  what one event becomes, and why\n  sluice coverage           every event type and its rule\n  README.md                 the first real run",
         bold("Where next")
     );
 }

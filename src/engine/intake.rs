@@ -53,7 +53,12 @@ pub struct SourceIntake {
 
 /// Under which name the store keeps what a source set aside.
 pub fn malformed_key(source: &str) -> String {
-    format!("malformed:{source}")
+    format!("source:{source}")
+}
+
+/// Under which name the store keeps how far a source's ids are stored.
+pub fn keeper_key(source: &str) -> String {
+    format!("ids:{source}")
 }
 
 #[derive(Default)]
@@ -458,7 +463,7 @@ impl Keeper {
             self.intake.store.remember(&self.intake.name, hashes, *received_ms)?;
         }
         self.intake.store.commit(&StoreCommit {
-            connector: format!("source:{}", self.intake.name),
+            connector: keeper_key(&self.intake.name),
             state: Some(serde_json::to_vec(&self.state).expect("a source's state is plain data")),
             ..StoreCommit::default()
         })?;

@@ -16,7 +16,7 @@ use super::account::ConnectorState;
 use super::connector::Connector;
 use super::delivery::Courier;
 use super::gate::GateState;
-use super::intake::{Backend, Keeper, SourceIntake, SourceState, malformed_key};
+use super::intake::{Backend, Keeper, SourceIntake, SourceState, keeper_key, malformed_key};
 use super::prepare::{Prepared, prepare};
 use super::status::{ConnectorStatus, Held, SourceStatus, Status, balances};
 use crate::config::{Config, Mode, Start, WhenFull};
@@ -124,7 +124,7 @@ impl Running {
             let expires_oldest = config.journal.when_full == WhenFull::ExpireOldest;
             let malformed = load_state(&journal, &malformed_key(name))?.unwrap_or_default();
             let intake = SourceIntake::new(name.clone(), Arc::clone(&log), store, window, expires_oldest, malformed);
-            let state: SourceState = load_state(&journal, &format!("source:{name}"))?.unwrap_or_default();
+            let state: SourceState = load_state(&journal, &keeper_key(name))?.unwrap_or_default();
             let view = Arc::new(RwLock::new(state.clone()));
             let (keeper, reader) = Keeper::catch_up(Arc::clone(&intake), state, Arc::clone(&view)).await;
             helpers.spawn(keeper.run(reader, stop_connectors.clone()));
@@ -262,7 +262,7 @@ pub fn read_status(config: &Config) -> Result<Status, StartError> {
     let journal = Journal::open(JournalOptions::new(&config.journal.path))?;
     for name in config.sources.keys() {
         let log = journal.log(name)?;
-        let state: SourceState = load_state(&journal, &format!("source:{name}"))?.unwrap_or_default();
+        let state: SourceState = load_state(&journal, &keeper_key(name))?.unwrap_or_default();
         let source = SourceStatus {
             taken: state.taken,
             duplicates: state.duplicates,
