@@ -13,7 +13,7 @@ pub(super) struct Section<'a> {
     pub root: &'a Node,
     /// Pointer of the section in it.
     pub pointer: String,
-    /// What messages call it, such as "source `braze`".
+    /// What messages call it, such as "source `orders`".
     pub name: String,
     /// What is known of its values.
     pub resolved: &'a Resolved,
