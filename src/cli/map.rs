@@ -93,7 +93,7 @@ fn events(args: &Args, mapping: &Mapping) -> Result<Vec<Value>, String> {
         let value = value.map_err(|error| format!("{input} is not JSON: {error}"))?;
         match value {
             Value::Array(all) => events.extend(all),
-            Value::Object(mut map) if map.len() <= 2 && map["events"].is_array() => {
+            Value::Object(mut map) if map.get("events").is_some_and(Value::is_array) => {
                 if let Some(Value::Array(all)) = map.shift_remove("events") {
                     events.extend(all);
                 }

@@ -163,7 +163,7 @@ pub(super) struct ConnectorKeys {
     #[serde(default)]
     pub events: EventsConfig,
     /// Selection by content: an RFC 9535 logical expression, `@` is the event, such as
-    /// `"@.properties.canvas_id"` or `"@.user.country == 'DE'"`. Default: every event.
+    /// `"@.properties.amount"` or `"@.user.country == 'DE'"`. Default: every event.
     pub when: Option<String>,
     /// Mapping files: a file, a folder, `builtin:SET`, or a list of them, such as
     /// `mappings/my_set`. Paths are relative to this file.
@@ -195,11 +195,11 @@ pub struct EventsConfig {
     /// Types or globs to take. Default: every type that the mappings name. Rules marked `opt_in`
     /// run only for types named here exactly.
     #[serde(default)]
-    #[schemars(extend("examples" = [["users.messages.email.*"]]))]
+    #[schemars(extend("examples" = [["orders.*"]]))]
     pub include: Vec<String>,
     /// Types or globs to leave out; stronger than `include`. Default: none.
     #[serde(default)]
-    #[schemars(extend("examples" = [["users.messages.email.Send"]]))]
+    #[schemars(extend("examples" = [["orders.draft.*"]]))]
     pub exclude: Vec<String>,
 }
 

@@ -186,7 +186,7 @@ impl Section<'_> {
     ) -> Diagnostic {
         let example = here
             .and_then(|at| property(schema, at, key))
-            .map(|at| stand_in(schema, at))
+            .map(|at| hint(schema, at))
             .filter(|value| !value.is_object() && *value != json!("placeholder"));
         let given = self.node(pointer).entry(key);
         let (span, message) = match given {
@@ -227,7 +227,7 @@ impl Section<'_> {
         let types = types(schema, at);
         let found = node.describe();
         let fits = types.is_empty() || types.iter().any(|name| same_type(name, found));
-        let example = plain(&stand_in(schema, at));
+        let example = plain(&hint(schema, at));
         let example = if example == "placeholder" || example.is_empty() {
             String::new()
         } else {
@@ -420,6 +420,14 @@ fn forms(root: &Value, schema: &Value) -> String {
         .map(|branch| forms(root, branch))
         .find(|text| !text.is_empty())
         .unwrap_or_default()
+}
+
+/// What one might write here; a variable too.
+fn hint(root: &Value, schema: &Value) -> Value {
+    [schema, follow(root, schema)]
+        .iter()
+        .find_map(|schema| schema.get("examples")?.as_array()?.first().cloned())
+        .unwrap_or_else(|| stand_in(root, schema))
 }
 
 /// A value that this schema takes: an example, the default, or a plain one of the right type.
