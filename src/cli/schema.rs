@@ -30,23 +30,35 @@ pub struct Args {
 enum Kind {
     /// sluice.yaml
     Config,
+    /// Mapping files.
+    Mapping,
+    /// Test files beside the mappings.
+    Test,
+    /// Event catalogues of source plugins.
+    Catalogue,
 }
 
 impl Kind {
     fn schema(self) -> Value {
         match self {
             Self::Config => crate::config::config_schema(),
+            Self::Mapping => crate::mapping::schema::mapping_schema(),
+            Self::Test => crate::mapping::schema::test_schema(),
+            Self::Catalogue => sluice_sdk::catalogue::file_schema(),
         }
     }
 
     fn file(self) -> &'static str {
         match self {
             Self::Config => "sluice.schema.json",
+            Self::Mapping => "mapping.schema.json",
+            Self::Test => "test.schema.json",
+            Self::Catalogue => "catalogue.schema.json",
         }
     }
 }
 
-const KINDS: [Kind; 1] = [Kind::Config];
+const KINDS: [Kind; 4] = [Kind::Config, Kind::Mapping, Kind::Test, Kind::Catalogue];
 
 /// Run it.
 pub fn run(args: &Args) -> ExitCode {
