@@ -23,6 +23,9 @@ mod merge;
 mod paths;
 mod plan;
 mod syntax;
+pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
