@@ -38,6 +38,9 @@ fn plugins_depend_on_the_sdk_and_on_no_other_part() {
         let manifest = std::fs::read_to_string(root.join("plugins").join(plugin).join("Cargo.toml")).expect("a manifest");
         let inside: Vec<&str> = manifest
             .lines()
+            .skip_while(|line| *line != "[dependencies]")
+            .skip(1)
+            .take_while(|line| !line.starts_with('['))
             .filter(|line| line.starts_with("sluice"))
             .map(|line| line.split(['.', ' ', '=']).next().unwrap_or_default())
             .collect();
@@ -59,9 +62,9 @@ fn the_standard_build_has_its_plugins() {
 fn every_plugin_explains_each_of_its_settings() {
     use sluice as _;
     let schemas = sluice_sdk::sources()
-        .iter()
+        .into_iter()
         .map(|plugin| (plugin.name, (plugin.schema)()))
-        .chain(sluice_sdk::sinks().iter().map(|plugin| (plugin.name, (plugin.schema)())));
+        .chain(sluice_sdk::sinks().into_iter().map(|plugin| (plugin.name, (plugin.schema)())));
     for (plugin, schema) in schemas.collect::<Vec<_>>() {
         let properties = schema.get("properties").and_then(|properties| properties.as_object()).cloned().unwrap_or_default();
         for (setting, schema) in properties {

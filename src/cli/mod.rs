@@ -1,4 +1,158 @@
-//! stub
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+//! The command line: one file a command.
+//!
+//! Exit codes are a promise to scripts: 0 all is well, 1 the command found problems, 2 it was used
+//! in a wrong way. What a command prints for machines (`--format json`) goes to stdout alone.
+
+mod completions;
+mod coverage;
+mod dead_letters;
+mod demo;
+mod init;
+mod man;
+mod map;
+mod mappings;
+mod output;
+mod plugins;
+mod run;
+mod schema;
+mod status;
+mod validate;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Arg, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{self, Config, Mode};
+use crate::diagnostics::{Files, Format, has_errors, render};
+
+/// Sync event streams to APIs by declarative mapping rules.
+///
+/// Sources bring events, connectors map them by YAML rules and deliver them to sinks. Everything
+/// between is durable: what was taken in is delivered, skipped for a reason, or kept for a person
+/// to look at.
+#[derive(Parser)]
+#[command(
+    name = "sluice",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  sluice demo                      see it work, without account or config
+  sluice init my-sync              write a folder to begin with
+  sluice validate                  check sluice.yaml and its mappings
+  sluice test                      run the tests beside the mappings
+  sluice map --sample TYPE         what does this event become?
+  sluice run                       start
+
+Exit codes: 0 all is well, 1 problems found, 2 wrong use."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::RunArgs),
+    Demo(demo::DemoArgs),
+    Init(init::Args),
+    Validate(validate::Args),
+    Map(map::Args),
+    Coverage(coverage::Args),
+    Schema(schema::Args),
+    Plugins(plugins::Args),
+    Status(status::StatusArgs),
+    DeadLetters(dead_letters::DeadLettersArgs),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// The whole command line, with the commands of the linked plugins.
+pub(crate) fn command() -> clap::Command {
+    let own: Vec<String> = Cli::command()
+        .get_subcommands()
+        .map(|command| command.get_name().to_owned())
+        .collect();
+    sluice_sdk::commands()
+        .into_iter()
+        .filter(|plugin| !own.iter().any(|name| name == plugin.name))
+        .fold(Cli::command(), |all, plugin| {
+            all.subcommand(
+                clap::Command::new(plugin.name)
+                    .about(plugin.summary)
+                    .disable_help_flag(true)
+                    .arg(
+                        Arg::new("arguments")
+                            .num_args(0..)
+                            .trailing_var_arg(true)
+                            .allow_hyphen_values(true)
+                            .value_parser(clap::value_parser!(OsString)),
+                    ),
+            )
+        })
+}
+
+/// Read the arguments, run the command.
+pub fn main() -> ExitCode {
+    let matches = command().get_matches();
+    if let Some((name, inner)) = matches.subcommand()
+        && let Some(plugin) = sluice_sdk::commands()
+            .into_iter()
+            .find(|plugin| plugin.name == name)
+        && inner.ids().all(|id| id.as_str() == "arguments")
+    {
+        let arguments = inner
+            .get_many::<OsString>("arguments")
+            .map(|all| all.cloned().collect())
+            .unwrap_or_default();
+        return (plugin.run)(arguments);
+    }
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let colour = output::has_colour();
+    match cli.command {
+        Command::Run(args) => run::run(args, colour),
+        Command::Demo(args) => demo::run(args, colour),
+        Command::Init(args) => init::run(&args),
+        Command::Validate(args) => validate::run(&args),
+        Command::Map(args) => map::run(&args),
+        Command::Coverage(args) => coverage::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Plugins(args) => plugins::run(&args),
+        Command::Status(args) => status::run(&args, colour),
+        Command::DeadLetters(args) => dead_letters::run(args, colour),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}
+
+/// Read a config for a command that does not run it: no variable needs a value.
+fn load_config(path: &Path, colour: bool) -> Option<Config> {
+    let mut files = Files::default();
+    let mut diagnostics = Vec::new();
+    let environment = |name: &str| std::env::var(name).ok();
+    let config = config::load(
+        path,
+        Mode::Validate,
+        &environment,
+        &mut files,
+        &mut diagnostics,
+    );
+    if has_errors(&diagnostics) {
+        output::tell(&render(&diagnostics, &files, Format::Human, colour));
+    }
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
 }

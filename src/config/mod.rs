@@ -1,1 +1,32 @@
-//! stub
+//! sluice.yaml: what it may say (`model`), how it is read and checked (`load`), and the JSON Schema
+//! that editors use (`schema`).
+//!
+//! Everything that is wrong is told at once, each at its place. Checking needs neither the network
+//! nor the secrets: in [`Mode::Validate`] a `${…}` without a value stands for one of the right type.
+
+mod load;
+mod model;
+mod overlap;
+mod placeholders;
+mod schema;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod units;
+
+pub use load::load;
+pub use model::{
+    AdminConfig, AlertsConfig, BatchConfig, Config, ConnectorConfig, EventsConfig, JournalConfig,
+    MessageId, SinkConfig, SmtpConfig, SourceConfig, Start, Unmapped, WhenFull,
+};
+pub use schema::{config_schema, sink_schema, source_schema};
+pub use units::{ByteSize, Period, PeriodOrOff};
+
+/// What a config is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// To say whether it is right. Variables that are not set are no error.
+    Validate,
+    /// To run it. Every variable must have a value.
+    Run,
+}

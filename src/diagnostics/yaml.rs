@@ -5,6 +5,11 @@
 //! and JSON-like numbers are anything else than text (YAML 1.2 core, without octal and friends), so
 //! `no`, `012` and `1_000` stay text. Limits keep hostile files from costing more than a message.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "an error ends the reading of its file: there is one, and speed is no matter"
+)]
+
 use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as ParserSpan};

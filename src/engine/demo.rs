@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sluice_sdk::catalogue::Catalogue;
-use sluice_sdk::{Double, Feeder};
+use sluice_sdk::{Double, Feeder, ReceivedDocument};
 use tokio::time::Instant;
 
 use super::prepare::{Prepared, prepare};
@@ -99,7 +99,7 @@ async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, String> 
 
     let feeder: Arc<dyn Feeder> = Arc::from(feed(endpoint, settings));
     let started = Instant::now();
-    let firsts = send(options, catalogue(), feeder, &shared).await?;
+    let firsts = send(options, catalogue(), feeder).await?;
     settle(&shared).await?;
     let took = started.elapsed();
     report(&shared, &firsts, &doubles, took, options.colour);
@@ -110,7 +110,7 @@ async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, String> 
     }
     let balanced = shared.status().connectors.values().all(|connector| {
         let events = &connector.events;
-        events.received == events.delivered + events.skipped_total() + events.dead_total()
+        events.received == events.settled()
     });
     running.shutdown().await;
     Ok(if balanced { ExitCode::SUCCESS } else { ExitCode::from(1) })
@@ -135,14 +135,25 @@ fn load(options: &DemoOptions, folder: &Path) -> Result<Prepared, String> {
     prepared.ok_or_else(|| "the config has errors".to_owned())
 }
 
-/// The first event of each type, as sent: its id and text.
-type Firsts = BTreeMap<String, (String, String)>;
+/// The first events of each type, as sent: id and text. Several, since one may be of a user who is
+/// not sent.
+type Firsts = BTreeMap<String, Vec<(String, String)>>;
+
+/// Events of one type that are kept to be shown.
+const FIRSTS: usize = 12;
+
+/// An event of the type that became a document, with that document.
+fn pair<'a>(firsts: &'a Firsts, event_type: &str, double: &dyn Double) -> Option<(&'a str, ReceivedDocument)> {
+    firsts
+        .get(event_type)?
+        .iter()
+        .find_map(|(id, event)| Some((event.as_str(), double.document(id)?)))
+}
 
 async fn send(
     options: &DemoOptions,
     catalogue: &'static Catalogue,
     feeder: Arc<dyn Feeder>,
-    shared: &Arc<Shared>,
 ) -> Result<Firsts, String> {
     let types = &catalogue.events;
     let bar = ProgressBar::new(options.events).with_style(
@@ -153,7 +164,6 @@ async fn send(
     let mut requests = tokio::task::JoinSet::new();
     let mut sent = 0;
     let started = Instant::now();
-    let _ = shared;
     while sent < options.events {
         let count = BODY_EVENTS.min(usize::try_from(options.events - sent).unwrap_or(BODY_EVENTS));
         let mut body = Vec::with_capacity(count);
@@ -161,10 +171,10 @@ async fn send(
             let event_type = &types[usize::try_from(n).unwrap_or(0) % types.len()];
             let event = event_type.synthesize(options.seed, n);
             let text = event.to_string();
-            firsts.entry(event_type.name.clone()).or_insert_with(|| {
-                let id = event["id"].as_str().unwrap_or_default().to_owned();
-                (id, text.clone())
-            });
+            let kept = firsts.entry(event_type.name.clone()).or_default();
+            if kept.len() < FIRSTS {
+                kept.push((event["id"].as_str().unwrap_or_default().to_owned(), text.clone()));
+            }
             body.push(text);
         }
         sent += count as u64;
@@ -216,10 +226,8 @@ fn report(shared: &Shared, firsts: &Firsts, doubles: &[Box<dyn Double>], took: D
         println!("\n{}", bold(&format!("What became of what · connector {name}")));
         let mut rows = vec![["event type", "became", "received", "delivered", "not sent"].map(str::to_owned)];
         for (event_type, balance) in &connector.types {
-            let title = firsts
-                .get(event_type)
-                .and_then(|(id, _)| double.document(id))
-                .map_or_else(|| "-".to_owned(), |document| document.title);
+            let title = pair(firsts, event_type, &**double)
+                .map_or_else(|| "-".to_owned(), |(_, document)| document.title);
             rows.push([
                 event_type.clone(),
                 title,
@@ -231,24 +239,27 @@ fn report(shared: &Shared, firsts: &Firsts, doubles: &[Box<dyn Double>], took: D
         print!("{}", table(&rows, &bold));
 
         println!("\n{}", bold("Three of them, to read"));
-        let pairs = firsts.values().filter_map(|(id, event)| Some((event, double.document(id)?)));
-        let step = (firsts.len() / PAIRS).max(1);
-        for (event, document) in pairs.step_by(step).take(PAIRS) {
+        let pairs: Vec<_> = firsts
+            .keys()
+            .filter_map(|event_type| pair(firsts, event_type, &**double))
+            .collect();
+        let step = (pairs.len() / PAIRS).max(1);
+        for (event, document) in pairs.iter().step_by(step).take(PAIRS) {
             println!("  {}  {event}", bold("event"));
             println!("  {}  {}\n", bold("  →  "), document.body);
         }
 
         let events = &connector.events;
         println!(
-            "{}\n  {} received = {} delivered + {} skipped + {} dead + {} waiting   ({} documents, {} requests, {} tried again, {:.1} s)",
+            "{}\n  {} received = {} delivered + {} skipped + {} dead + {} expired + {} waiting   ({} documents, {} requests, {} tried again, {:.1} s)",
             bold("The balance"),
-            events.received, events.delivered, events.skipped_total(), events.dead_total(), events.waiting,
+            events.received, events.delivered, events.skipped_total(), events.dead_total(), events.expired, events.waiting,
             connector.documents.delivered, connector.requests, connector.retries, took.as_secs_f64(),
         );
         println!("  the double took {} documents as valid{}", double.accepted(), dropped(&**double));
     }
     println!(
-        "\n{}\n  sluice init my-sync       a folder with a config, a rule of your own and a test\n  sluice map --sample TYPE  what one event becomes, and why\n  sluice coverage           every event type and its rule\n  README.md                 the first real run",
+        "\n{}\n  sluice init my-sync       a folder to begin with: config, your own mappings, a test\n  sluice map --sample TYPE  what one event becomes, and why\n  sluice coverage           every event type and its rule\n  README.md                 the first real run",
         bold("Where next")
     );
 }

@@ -17,6 +17,8 @@ pub mod gate;
 pub mod intake;
 pub mod prepare;
 mod run;
+#[cfg(test)]
+mod tests;
 pub mod status;
 
 pub use run::{RunOptions, Running, Shared, StartError, asked_to_stop, read_status, run_command};

@@ -16,10 +16,10 @@ use super::account::ConnectorState;
 use super::connector::Connector;
 use super::delivery::Courier;
 use super::gate::GateState;
-use super::intake::{Backend, Keeper, SourceIntake, SourceState, malformed_key};
+use super::intake::{Backend, Keeper, SourceIntake, SourceState, keeper_key, malformed_key};
 use super::prepare::{Prepared, prepare};
 use super::status::{ConnectorStatus, Held, SourceStatus, Status, balances};
-use crate::config::{Config, Mode, Start};
+use crate::config::{Config, Mode, Start, WhenFull};
 use crate::diagnostics::{Files, Format, render};
 use crate::journal::{Journal, JournalOptions, Log, OpenError};
 use crate::observe;
@@ -121,9 +121,10 @@ impl Running {
             let log = journal.log(name)?;
             let store = Arc::clone(journal.store());
             let window = source.deduplicate;
+            let expires_oldest = config.journal.when_full == WhenFull::ExpireOldest;
             let malformed = load_state(&journal, &malformed_key(name))?.unwrap_or_default();
-            let intake = SourceIntake::new(name.clone(), Arc::clone(&log), store, window, malformed);
-            let state: SourceState = load_state(&journal, &format!("source:{name}"))?.unwrap_or_default();
+            let intake = SourceIntake::new(name.clone(), Arc::clone(&log), store, window, expires_oldest, malformed);
+            let state: SourceState = load_state(&journal, &keeper_key(name))?.unwrap_or_default();
             let view = Arc::new(RwLock::new(state.clone()));
             let (keeper, reader) = Keeper::catch_up(Arc::clone(&intake), state, Arc::clone(&view)).await;
             helpers.spawn(keeper.run(reader, stop_connectors.clone()));
@@ -152,7 +153,9 @@ impl Running {
                 None => begin(&log, settings.start),
             };
             // After damage took the log's end, new events must not get numbers that are settled.
-            let _ = log.advance_past(state.cursor.prefix()).await;
+            log.advance_past(state.cursor.prefix())
+                .await
+                .map_err(|problem| StartError::State(problem.to_string()))?;
             let courier = Arc::new(Courier::new(ready.name.clone(), sink));
             let view = Arc::new(RwLock::new(state.clone()));
             connector_views.insert(
@@ -259,7 +262,7 @@ pub fn read_status(config: &Config) -> Result<Status, StartError> {
     let journal = Journal::open(JournalOptions::new(&config.journal.path))?;
     for name in config.sources.keys() {
         let log = journal.log(name)?;
-        let state: SourceState = load_state(&journal, &format!("source:{name}"))?.unwrap_or_default();
+        let state: SourceState = load_state(&journal, &keeper_key(name))?.unwrap_or_default();
         let source = SourceStatus {
             taken: state.taken,
             duplicates: state.duplicates,

@@ -49,13 +49,18 @@ pub(super) fn open_log(shared: &Shared) -> Result<Option<Active>, OpenError> {
             last_received_ms: walk.last_received_ms,
         },
     );
-    let is_ahead = lowest_next > walk.next_sequence;
+    let can_go_on = lowest_next <= walk.next_sequence && has_our_salt(shared, &active.file);
     let mut state = shared.state();
     state.segments = segments;
     state.next_sequence = walk.next_sequence.max(lowest_next);
     state.last_received_ms = walk.last_received_ms;
     state.counts = walk.counts;
-    Ok((!is_ahead).then_some(active))
+    Ok(can_go_on.then_some(active))
+}
+
+/// New records are written with the folder's salt, so only into a segment that says so itself.
+fn has_our_salt(shared: &Shared, file: &File) -> bool {
+    matches!(read_file_header(file), Ok(FileHeader::Good { salt }) if salt == shared.salt)
 }
 
 fn io_error(path: &Path, source: io::Error) -> OpenError {

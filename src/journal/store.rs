@@ -624,20 +624,20 @@ mod tests {
         let hash = |n: u64| [n.to_be_bytes(), [0; 8]].concat().try_into().unwrap();
         for n in 0..1000 {
             store
-                .remember("braze", &[hash(n), hash(n + 5000)], n as i64)
+                .remember("orders", &[hash(n), hash(n + 5000)], n as i64)
                 .unwrap();
         }
-        store.remember("braze", &[hash(3)], 2000).unwrap();
+        store.remember("orders", &[hash(3)], 2000).unwrap();
         store.remember("other", &[hash(4)], 2000).unwrap();
         drop(store);
         let store = open(&folder);
-        assert!(store.is_seen("braze", &hash(1)).unwrap());
+        assert!(store.is_seen("orders", &hash(1)).unwrap());
         assert!(!store.is_seen("other", &hash(1)).unwrap());
         assert_eq!(store.forget_before(600).unwrap(), 1199);
-        assert!(!store.is_seen("braze", &hash(599)).unwrap());
-        assert!(store.is_seen("braze", &hash(600)).unwrap());
+        assert!(!store.is_seen("orders", &hash(599)).unwrap());
+        assert!(store.is_seen("orders", &hash(600)).unwrap());
         assert!(
-            store.is_seen("braze", &hash(3)).unwrap(),
+            store.is_seen("orders", &hash(3)).unwrap(),
             "it came again later"
         );
         assert_eq!(store.forget_before(i64::MAX).unwrap(), 802);

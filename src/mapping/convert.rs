@@ -62,6 +62,13 @@ pub struct Row {
     pub make: Make,
 }
 
+impl Row {
+    /// Written as `{name: settings}`.
+    pub fn takes_settings(&self) -> bool {
+        matches!(self.make, Make::With(_))
+    }
+}
+
 /// All conversions.
 pub static ROWS: &[Row] = &[
     Row {

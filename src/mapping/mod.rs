@@ -22,6 +22,7 @@ mod import;
 mod merge;
 mod paths;
 mod plan;
+pub mod schema;
 mod syntax;
 pub mod testing;
 #[cfg(test)]

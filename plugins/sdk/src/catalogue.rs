@@ -86,6 +86,64 @@ pub enum FieldType {
     TimestampMs,
 }
 
+/// The JSON Schema of a catalogue file: a [`Catalogue`] with `groups` of fields that types share by
+/// `use`.
+pub fn file_schema() -> Value {
+    let field = json!({
+        "description": "One field of an event.",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["path", "type"],
+        "properties": {
+            "path": {"description": "Dotted place in the event.", "examples": ["properties.url"], "type": "string"},
+            "type": {"description": "JSON type of its values.", "examples": ["string"],
+                "enum": ["string", "integer", "number", "boolean", "object", "string_array", "json_string", "timestamp", "timestamp_ms"]},
+            "nullable": {"description": "May be null or absent.", "examples": [true], "type": "boolean"},
+            "personal": {"description": "Marked as personal data by the source.", "examples": [true], "type": "boolean"},
+            "storage_only": {"description": "Known from another transport only; not in samples.", "examples": [true], "type": "boolean"},
+            "example": {"description": "A value as it might come.", "examples": ["ios"]},
+            "note": {"description": "Odd things to know.", "examples": ["Text, not a boolean."], "type": "string"}
+        }
+    });
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "sluice event catalogue",
+        "description": "Event types of a source, their fields and examples.",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["version", "events"],
+        "properties": {
+            "version": {"description": "The state of the source system it describes.", "examples": ["2026-09"], "type": "string"},
+            "groups": {
+                "description": "Fields that several types share, by name.",
+                "examples": [{"core": [{"path": "id", "type": "string"}]}],
+                "type": "object",
+                "additionalProperties": {"type": "array", "items": {"$ref": "#/$defs/field"}}
+            },
+            "events": {
+                "description": "All known types.",
+                "examples": [[{"type": "message.Open", "group": "message"}]],
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "required": ["type", "group"],
+                    "properties": {
+                        "type": {"description": "The name as the source sends it.", "examples": ["message.Open"], "type": "string"},
+                        "group": {"description": "Types that belong together.", "examples": ["message"], "type": "string"},
+                        "documented": {"description": "Part of the set that the system's documentation promises.", "examples": [true], "type": "boolean"},
+                        "aliases": {"description": "Other spellings of the type.", "examples": [["message_open"]], "type": "array", "items": {"type": "string"}},
+                        "note": {"description": "Odd things to know.", "examples": ["Deprecated."], "type": "string"},
+                        "use": {"description": "Groups whose fields all belong to it.", "examples": [["core"]], "type": "array", "items": {"type": "string"}},
+                        "fields": {"description": "Its further fields.", "examples": [[{"path": "properties.url", "type": "string"}]], "type": "array", "items": {"$ref": "#/$defs/field"}}
+                    }
+                }
+            }
+        },
+        "$defs": {"field": field}
+    })
+}
+
 impl Catalogue {
     /// The type of this name or alias.
     pub fn event(&self, name: &str) -> Option<&EventType> {

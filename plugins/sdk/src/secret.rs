@@ -53,10 +53,11 @@ impl Secret {
         match &self.0 {
             Origin::Text(text) => Ok(Cow::Borrowed(text)),
             Origin::File(path) => {
-                let text = std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable {
-                    path: path.clone(),
-                    error,
-                })?;
+                let text =
+                    std::fs::read_to_string(path).map_err(|error| SecretError::Unreadable {
+                        path: path.clone(),
+                        error,
+                    })?;
                 let text = text.trim();
                 if text.is_empty() {
                     return Err(SecretError::Empty { path: path.clone() });

@@ -1,1 +1,32 @@
-//! stub
+//! Segment: a sink for its HTTP Tracking API, and a local double of that API.
+//!
+//! Segment answers 200 for much that it drops later, so what it would refuse is refused here, before
+//! it travels. The double does the same as the real one, and tells on a side channel what became of
+//! each document.
+//!
+//! Where to read: [`sink`] is the story of one batch, [`prepare`] the check of one document,
+//! [`protocol`] the pure parts, [`double`] the stand-in, `sandbox` its command.
+
+pub mod config;
+pub mod document;
+pub mod double;
+pub mod prepare;
+pub mod protocol;
+mod sandbox;
+pub mod sink;
+
+pub use config::{Oversize, Region, SegmentConfig};
+pub use double::{Fault, Options, Sandbox};
+pub use sink::SegmentSink;
+
+sluice_sdk::register_sink!("segment", SegmentConfig => SegmentSink::new,
+    summary: "Calls (track, identify, page, screen, group, alias) to Segment's Tracking API, US or EU.",
+    example: "region: us\nwrite_key: ${SEGMENT_WRITE_KEY}\n",
+    document: &document::SPEC,
+    double: double::start);
+
+sluice_sdk::register_command!(
+    "sandbox",
+    "Run a local Segment that behaves like the real one and shows what it would have dropped.",
+    sandbox::run
+);

@@ -1,0 +1,302 @@
+//! Check one document before it travels.
+//!
+//! Segment takes a request with bad documents, says 200, and drops them; only its Delivery Overview
+//! tells. So each of its rules is held here. The members are looked at as slices of the document:
+//! what passes goes on byte by byte as it came.
+//!
+//! Source of the rules: Segment docs, "HTTP API source", "Common fields", delivery overview ("Failed
+//! on ingest").
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use sluice_sdk::{Bytes, Rejection};
+
+use crate::protocol::{DOCUMENT_BYTES_MAX, MESSAGE_ID_CHARS_MAX};
+
+type Raw<'a> = Option<&'a RawValue>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Call<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Raw<'a>,
+    #[serde(borrow)]
+    user_id: Raw<'a>,
+    #[serde(borrow)]
+    anonymous_id: Raw<'a>,
+    #[serde(borrow)]
+    event: Raw<'a>,
+    #[serde(borrow)]
+    name: Raw<'a>,
+    #[serde(borrow)]
+    category: Raw<'a>,
+    #[serde(borrow)]
+    group_id: Raw<'a>,
+    #[serde(borrow)]
+    previous_id: Raw<'a>,
+    #[serde(borrow)]
+    message_id: Raw<'a>,
+    #[serde(borrow)]
+    timestamp: Raw<'a>,
+    #[serde(borrow)]
+    properties: Raw<'a>,
+    #[serde(borrow)]
+    traits: Raw<'a>,
+    #[serde(borrow)]
+    context: Raw<'a>,
+    #[serde(borrow)]
+    integrations: Raw<'a>,
+}
+
+#[derive(Deserialize)]
+struct Context<'a> {
+    #[serde(borrow)]
+    device: Raw<'a>,
+    #[serde(borrow)]
+    traits: Raw<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Device<'a> {
+    #[serde(borrow)]
+    advertising_id: Raw<'a>,
+}
+
+/// The document, if Segment would take it; with the members at `drop` left out if it is too long.
+///
+/// # Errors
+/// The first rule that does not hold. Details name members, never values.
+pub fn prepare(document: Bytes, drop: &[String]) -> Result<Bytes, Rejection> {
+    check(&document)?;
+    if document.len() <= DOCUMENT_BYTES_MAX {
+        return Ok(document);
+    }
+    shorten(document, drop)
+}
+
+fn check(document: &[u8]) -> Result<(), Rejection> {
+    let text = std::str::from_utf8(document).map_err(|_| rejection("not-json", "not UTF-8"))?;
+    let call: Call = parse(text, "the document")?;
+    let Some(kind) = text_member(call.kind, "type", "no-type")? else {
+        return Err(rejection("no-type", "type is missing"));
+    };
+    let user_id = text_member(call.user_id, "userId", "id-not-string")?;
+    let anonymous_id = text_member(call.anonymous_id, "anonymousId", "id-not-string")?;
+    let is_alias = kind == "alias";
+    if is_empty(&user_id) && (is_alias || is_empty(&anonymous_id)) {
+        let wanted = if is_alias {
+            "userId"
+        } else {
+            "userId or anonymousId"
+        };
+        return Err(rejection(
+            "no-user",
+            format!("{wanted} is missing or empty"),
+        ));
+    }
+    check_kind(&kind, &call)?;
+    for (member, name) in [
+        (call.properties, "properties"),
+        (call.traits, "traits"),
+        (call.context, "context"),
+        (call.integrations, "integrations"),
+    ] {
+        check_object(member, name)?;
+    }
+    check_context(call.context)?;
+    check_message_id(call.message_id)?;
+    check_timestamp(call.timestamp)
+}
+
+fn check_kind(kind: &str, call: &Call) -> Result<(), Rejection> {
+    match kind {
+        "track" => needed(call.event, "event", "no-event"),
+        "group" => needed(call.group_id, "groupId", "no-group"),
+        "alias" => needed(call.previous_id, "previousId", "no-previous-id"),
+        "page" | "screen" => {
+            for (member, name) in [(call.name, "name"), (call.category, "category")] {
+                if text_member(member, name, "bad-name")?.is_some_and(|text| text.is_empty()) {
+                    return Err(rejection(
+                        "bad-name",
+                        format!("{name} is empty: leave it out"),
+                    ));
+                }
+            }
+            Ok(())
+        }
+        "identify" => Ok(()),
+        _ => Err(rejection(
+            "unknown-type",
+            "type is none of track, identify, page, screen, group, alias",
+        )),
+    }
+}
+
+fn check_context(context: Raw) -> Result<(), Rejection> {
+    let Some(context) = context else {
+        return Ok(());
+    };
+    let context: Context = parse(context.get(), "context")?;
+    check_object(context.traits, "context.traits")?;
+    check_object(context.device, "context.device")?;
+    let Some(device) = context.device else {
+        return Ok(());
+    };
+    let device: Device = parse(device.get(), "context.device")?;
+    text_member(
+        device.advertising_id,
+        "context.device.advertisingId",
+        "bad-advertising-id",
+    )
+    .map(|_| ())
+}
+
+fn check_message_id(member: Raw) -> Result<(), Rejection> {
+    let Some(id) = text_member(member, "messageId", "bad-message-id")? else {
+        return Ok(());
+    };
+    match id.chars().count() {
+        0 => Err(rejection("bad-message-id", "messageId is empty")),
+        1..=MESSAGE_ID_CHARS_MAX => Ok(()),
+        count => Err(rejection(
+            "bad-message-id",
+            format!("messageId has {count} characters, Segment keeps {MESSAGE_ID_CHARS_MAX}"),
+        )),
+    }
+}
+
+fn check_timestamp(member: Raw) -> Result<(), Rejection> {
+    let Some(text) = text_member(member, "timestamp", "bad-timestamp")? else {
+        return Ok(());
+    };
+    let has_shape = text.as_bytes().get(10) == Some(&b'T') && !text.contains('[');
+    if has_shape && text.parse::<jiff::Timestamp>().is_ok() {
+        return Ok(());
+    }
+    Err(rejection(
+        "bad-timestamp",
+        "timestamp is not ISO 8601 with a zone, such as 2026-09-01T12:00:00.000Z",
+    ))
+}
+
+fn needed(member: Raw, name: &str, code: &'static str) -> Result<(), Rejection> {
+    if is_empty(&text_member(member, name, code)?) {
+        return Err(rejection(code, format!("{name} is missing or empty")));
+    }
+    Ok(())
+}
+
+fn is_empty(text: &Option<Cow<'_, str>>) -> bool {
+    text.as_ref().is_none_or(|text| text.is_empty())
+}
+
+/// The text of a member that must be a string where it is there; null counts as absent.
+fn text_member<'a>(
+    member: Raw<'a>,
+    name: &str,
+    code: &'static str,
+) -> Result<Option<Cow<'a, str>>, Rejection> {
+    let Some(raw) = member.map(RawValue::get) else {
+        return Ok(None);
+    };
+    if !raw.starts_with('"') {
+        return Err(rejection(code, format!("{name} is not a string")));
+    }
+    if raw.contains('\\') {
+        return parse::<String>(raw, name).map(|text| Some(Cow::Owned(text)));
+    }
+    Ok(Some(Cow::Borrowed(&raw[1..raw.len() - 1])))
+}
+
+fn check_object(member: Raw, name: &str) -> Result<(), Rejection> {
+    match member {
+        Some(raw) if !raw.get().starts_with('{') => Err(rejection(
+            "not-an-object",
+            format!("{name} is not an object"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(text: &'a str, name: &str) -> Result<T, Rejection> {
+    serde_json::from_str(text).map_err(|error| {
+        // serde's own text may quote the content; the place and the kind of error do not.
+        let kind = match error.classify() {
+            serde_json::error::Category::Data => "not an object, or a key is there twice",
+            _ => "not JSON",
+        };
+        rejection(
+            "not-json",
+            format!("{name}: {kind}, at byte {}", error.column()),
+        )
+    })
+}
+
+fn shorten(document: Bytes, drop: &[String]) -> Result<Bytes, Rejection> {
+    let too_large = |bytes: usize| {
+        rejection(
+            "too-large",
+            format!(
+                "{bytes} bytes, Segment takes {DOCUMENT_BYTES_MAX}: map less, or name what may be \
+                 left out in oversize.drop"
+            ),
+        )
+    };
+    if drop.is_empty() {
+        return Err(too_large(document.len()));
+    }
+    let mut value: Value =
+        serde_json::from_slice(&document).map_err(|_| rejection("not-json", "not JSON"))?;
+    let mut dropped: Vec<Value> = Vec::new();
+    let mut bytes = document.len();
+    for path in drop {
+        if !remove(&mut value, path) {
+            continue;
+        }
+        dropped.push(path.as_str().into());
+        note(&mut value, &dropped);
+        let text = value.to_string();
+        if text.len() <= DOCUMENT_BYTES_MAX {
+            return Ok(text.into());
+        }
+        bytes = text.len();
+    }
+    Err(too_large(bytes))
+}
+
+fn remove(value: &mut Value, path: &str) -> bool {
+    let Some((parents, last)) = path.rsplit_once('.') else {
+        return false;
+    };
+    let parent = parents
+        .split('.')
+        .try_fold(value, |here, step| here.get_mut(step));
+    parent
+        .and_then(Value::as_object_mut)
+        .is_some_and(|object| object.shift_remove(last).is_some())
+}
+
+fn note(value: &mut Value, dropped: &[Value]) {
+    let mut here = value;
+    for step in ["context", "sluice"] {
+        if !here.is_object() {
+            return;
+        }
+        here = &mut here[step];
+        if !here.is_object() {
+            *here = Value::Object(serde_json::Map::new());
+        }
+    }
+    here["dropped"] = Value::Array(dropped.to_vec());
+}
+
+fn rejection(code: &'static str, detail: impl Into<String>) -> Rejection {
+    Rejection {
+        code,
+        detail: detail.into(),
+    }
+}

@@ -1,0 +1,47 @@
+//! `sluice demo`: the whole way on this machine, with no account and no config.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::engine::demo::{DemoOptions, demo_command};
+use crate::observe::{LogFormat, start_log};
+
+/// Show the whole way with synthetic events and a local double; needs no account and no config.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sluice demo                       5,000 events of all known types
+  sluice demo --events 100000 --rate 2000
+  sluice demo --keep-running        leave source and double up to try things on")]
+pub struct DemoArgs {
+    /// How many events are sent.
+    #[arg(long, default_value_t = 5_000, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    events: u64,
+    /// Events a second; as fast as it goes without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    rate: Option<u64>,
+    /// Seed of the synthetic events: the same seed makes the same events.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seed: u64,
+    /// Stay up after the report, until Ctrl-C.
+    #[arg(long)]
+    keep_running: bool,
+    /// A config of your own; its sink is led to a local double, its source must have a feeder.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Run the command.
+pub fn run(args: DemoArgs, colour: bool) -> ExitCode {
+    start_log(LogFormat::Human, "warn");
+    demo_command(&DemoOptions {
+        config: args.config,
+        events: args.events,
+        rate: args.rate,
+        seed: args.seed,
+        keep_running: args.keep_running,
+        colour,
+    })
+}

@@ -1,0 +1,249 @@
+//! `sluice init`: a folder to begin with, made of what is linked into this program.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::Value;
+use sluice_sdk::{SinkPlugin, SourcePlugin};
+
+use super::{coverage, mappings, output, schema};
+use crate::diagnostics::Files;
+use crate::mapping::{Mapped, Options};
+
+/// Write a folder to begin with: a config, mappings of your own with a test, editor settings.
+///
+/// Nothing that exists is overwritten.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sluice init my-sync
+  cd my-sync && sluice validate && sluice test")]
+pub struct Args {
+    /// The folder; made if it is not there.
+    #[arg(value_name = "DIR", default_value = ".")]
+    folder: PathBuf,
+}
+
+/// Run it.
+pub fn run(args: &Args) -> ExitCode {
+    let (Some(source), Some(sink)) = (pick_source(), pick_sink()) else {
+        return output::wrong_use("this build has no source or no sink plugin");
+    };
+    let files = starter(source, sink);
+    let existing: Vec<String> = files
+        .iter()
+        .map(|(name, _)| args.folder.join(name))
+        .filter(|path| path.exists())
+        .map(|path| path.display().to_string())
+        .collect();
+    if !existing.is_empty() {
+        return output::wrong_use(&format!(
+            "nothing was written, because this is there already: {}",
+            existing.join(", ")
+        ));
+    }
+    for (name, text) in &files {
+        if let Err(error) = write(&args.folder.join(name), text) {
+            output::tell(&format!("error: {name} cannot be written: {error}\n"));
+            return output::problems();
+        }
+    }
+    if let Err(error) = schema::write_all(&args.folder.join("schema")) {
+        output::tell(&format!("error: schema cannot be written: {error}\n"));
+        return output::problems();
+    }
+    for (name, _) in &files {
+        output::print(&format!("wrote {}\n", args.folder.join(name).display()));
+    }
+    let folder = args.folder.display();
+    output::print(&format!(
+        "\nNow:\n  cd {folder}\n  sluice validate\n  sluice test\n"
+    ));
+    output::good()
+}
+
+fn write(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    std::fs::write(path, text)
+}
+
+/// A source that knows its events is the best to begin with.
+fn pick_source() -> Option<&'static SourcePlugin> {
+    let all = sluice_sdk::sources();
+    all.iter()
+        .find(|plugin| plugin.catalogue.is_some())
+        .or(all.first())
+        .copied()
+}
+
+/// A sink that can be tried out on this machine is the best to begin with.
+fn pick_sink() -> Option<&'static SinkPlugin> {
+    let all = sluice_sdk::sinks();
+    all.iter()
+        .find(|plugin| plugin.double.is_some())
+        .or(all.first())
+        .copied()
+}
+
+fn starter(source: &SourcePlugin, sink: &SinkPlugin) -> Vec<(String, String)> {
+    let set = mappings::top_sets().into_iter().next();
+    let mut files = vec![
+        ("sluice.yaml".to_owned(), config(source, sink)),
+        (
+            "mappings/ours.yaml".to_owned(),
+            overlay(set.as_deref(), source, sink),
+        ),
+        (".vscode/settings.json".to_owned(), EDITOR.to_owned()),
+        (".gitignore".to_owned(), "/data/\n".to_owned()),
+        ("README.md".to_owned(), README.to_owned()),
+    ];
+    if let Some(test) = set.and_then(|set| test(&set)) {
+        files.push(("mappings/ours.test.yaml".to_owned(), test));
+    }
+    files
+}
+
+fn indent(text: &str, spaces: usize) -> String {
+    let space = " ".repeat(spaces);
+    text.trim_end()
+        .lines()
+        .map(|line| format!("{space}{line}\n"))
+        .collect()
+}
+
+fn config(source: &SourcePlugin, sink: &SinkPlugin) -> String {
+    format!(
+        "\
+# yaml-language-server: $schema=schema/sluice.schema.json
+# `sluice plugins show {source}` and `sluice plugins show {sink}` explain every setting.
+version: 1
+sources:
+  {source}:
+    type: {source}
+{source_settings}connectors:
+  {source}-to-{sink}:
+    source: {source}
+    mappings: mappings
+    sink:
+      type: {sink}
+{sink_settings}journal: {{ path: data, retain: 7d, max_size: 10GiB }}
+",
+        source = source.name,
+        sink = sink.name,
+        source_settings = indent(source.example, 4),
+        sink_settings = indent(sink.example, 6),
+    )
+}
+
+fn overlay(set: Option<&str>, source: &SourcePlugin, sink: &SinkPlugin) -> String {
+    let head = "# yaml-language-server: $schema=../schema/mapping.schema.json\n";
+    let Some(set) = set else {
+        return format!(
+            "{head}version: 1\nfor: {{ source: {}, sink: {} }}\nrules:\n  everything:\n    \
+             on: \"*\"\n    emit: {{ id: $.id }}\n",
+            source.name, sink.name
+        );
+    };
+    let rule = first_rule(set).unwrap_or_else(|| "a_rule".to_owned());
+    format!(
+        "{head}\
+version: 1
+import: [builtin:{set}]
+
+# A rule of the same name is laid over the imported one; all else stays. `sluice coverage` shows
+# every rule, `sluice map --sample TYPE --explain` what it does. To leave a type out, for example:
+#
+# rules:
+#   {rule}: {{ skip: not needed }}
+"
+    )
+}
+
+fn load(set: &str) -> Option<crate::mapping::Mapping> {
+    let references = [format!("builtin:{set}")];
+    mappings::load(
+        &references,
+        None,
+        Options::default(),
+        &mut Files::default(),
+        &mut Vec::new(),
+    )
+}
+
+fn first_rule(set: &str) -> Option<String> {
+    load(set)?.rules().first().map(|rule| rule.name.clone())
+}
+
+/// A test of the first event type that becomes a document with a title.
+fn test(set: &str) -> Option<String> {
+    let mapping = load(set)?;
+    let target = *mapping.target();
+    let catalogue = target.catalogue?;
+    let members = target.document.map(|spec| spec.title).unwrap_or_default();
+    catalogue.events.iter().find_map(|event| {
+        let Mapped::Documents(documents) = mapping.map(&event.sample()) else {
+            return None;
+        };
+        let [document] = documents.as_slice() else {
+            return None;
+        };
+        let body: Value = serde_json::from_slice(&document.body).ok()?;
+        let expected: Vec<String> = members
+            .iter()
+            .filter(|member| body[**member].is_string())
+            .map(|member| format!("{member}: {}", body[*member]))
+            .collect();
+        if expected.is_empty() {
+            return None;
+        }
+        let name = coverage::title(&body, target.document);
+        Some(format!(
+            "\
+# yaml-language-server: $schema=../schema/test.schema.json
+# `sluice test` runs it. The sample is the catalogue's example event, every field filled.
+version: 1
+tests:
+  # {name}
+  {rule}_is_sent:
+    sample: {kind}
+    expect: {{ {expected} }}
+",
+            rule = document.rule,
+            kind = event.name,
+            expected = expected.join(", ")
+        ))
+    })
+}
+
+const EDITOR: &str = r#"{
+  "yaml.schemas": {
+    "./schema/sluice.schema.json": "sluice.yaml",
+    "./schema/mapping.schema.json": "mappings/**/!(*.test).yaml",
+    "./schema/test.schema.json": "mappings/**/*.test.yaml"
+  },
+  "recommendations": ["redhat.vscode-yaml"]
+}
+"#;
+
+const README: &str = "\
+# Our sync
+
+| file | what it says |
+| --- | --- |
+| `sluice.yaml` | where events come in, where they go |
+| `mappings/ours.yaml` | what becomes of them: our own rules over the built-in ones |
+| `mappings/*.test.yaml` | examples that must hold |
+| `schema/` | for the editor; `sluice schema --write schema` makes them anew |
+
+```
+sluice validate               # check all of it
+sluice test                   # run the tests
+sluice map --sample TYPE      # what does this event become?
+sluice coverage               # every event type and its rule
+sluice run                    # start; set the variables that sluice.yaml names first
+```
+
+In CI: `sluice validate --strict --format github && sluice test`.
+";

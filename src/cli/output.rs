@@ -1,0 +1,139 @@
+//! Writing to the terminal: colour only where a person looks, no panic when a pipe closes.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use crate::diagnostics::{Diagnostic, Files, Format, Severity, has_errors, render};
+
+/// All went well.
+pub fn good() -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+/// The command ran and found problems.
+pub fn problems() -> ExitCode {
+    ExitCode::from(1)
+}
+
+/// The command was used in a wrong way.
+pub fn wrong_use(message: &str) -> ExitCode {
+    tell(&format!("error: {message}\n"));
+    ExitCode::from(2)
+}
+
+/// To stdout. A reader that went away (`| head`) is no reason to complain.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// To stderr.
+pub fn tell(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Whether stdout takes colour: a terminal, and nobody said NO_COLOR.
+pub fn has_colour() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|it| it.is_empty())
+}
+
+/// Text in a colour (an SGR code), where there is colour.
+pub fn paint(code: &str, text: &str) -> String {
+    if has_colour() {
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    } else {
+        text.to_owned()
+    }
+}
+
+/// Keep one of each message: a file that two connectors share is read twice.
+pub fn without_repeats(diagnostics: &mut Vec<Diagnostic>, files: &Files) {
+    let mut seen = std::collections::HashSet::new();
+    diagnostics.retain(|one| {
+        let place = one.span.map(|span| files.place(span));
+        seen.insert((place, one.code, one.message.clone()))
+    });
+}
+
+/// Print messages about files; the exit code that follows from them.
+pub fn report(
+    diagnostics: &[Diagnostic],
+    files: &Files,
+    format: Format,
+    is_strict: bool,
+) -> ExitCode {
+    let text = render(diagnostics, files, format, has_colour());
+    print(&text);
+    if format == Format::Human && !diagnostics.is_empty() {
+        let count = |severity| {
+            diagnostics
+                .iter()
+                .filter(|one| one.severity == severity)
+                .count()
+        };
+        let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        print(&format!(
+            "\n{}, {}\n",
+            number(errors, "error"),
+            number(warnings, "warning")
+        ));
+    }
+    if has_errors(diagnostics) || (is_strict && !diagnostics.is_empty()) {
+        problems()
+    } else {
+        good()
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub fn number(count: usize, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}
+
+/// Lines of columns, each as wide as its widest cell; the last one is left as it is.
+pub fn table(rows: &[Vec<String>]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        for (at, cell) in row.iter().enumerate() {
+            let width = cell.chars().count();
+            match widths.get_mut(at) {
+                Some(widest) => *widest = width.max(*widest),
+                None => widths.push(width),
+            }
+        }
+    }
+    let mut out = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (at, cell) in row.iter().enumerate() {
+            line.push_str(cell);
+            if at + 1 < row.len() {
+                let gap = widths[at] + 2 - cell.chars().count();
+                line.push_str(&" ".repeat(gap));
+            }
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// How a command shows what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// For people.
+    Human,
+    /// For machines.
+    Json,
+}
+
+/// Pretty JSON with a line end.
+pub fn json(value: &serde_json::Value) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}

@@ -1,0 +1,107 @@
+//! `sluice validate`: is it right? Needs no network and no secrets.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::{mappings, output};
+use crate::config::Mode;
+use crate::diagnostics::{Diagnostic, Files, Format, has_errors, parse_yaml};
+use crate::engine::prepare::prepare;
+use crate::mapping::Options;
+
+/// Check a config with its mappings, or mappings alone. Needs no network and no secrets.
+///
+/// A variable that is not set stands for a value of the right type.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  sluice validate                          sluice.yaml and the mappings it names
+  sluice validate eu.yaml us.yaml
+  sluice validate mappings/my_set          mappings alone: a folder, a file or builtin:SET
+  sluice validate --format github --strict for pull requests")]
+pub struct Args {
+    /// Config files, mapping files, folders of mapping files, or `builtin:SET`.
+    #[arg(value_name = "PATH", default_value = "sluice.yaml")]
+    paths: Vec<String>,
+    /// Warnings count as problems too.
+    #[arg(long)]
+    strict: bool,
+    /// How messages are written.
+    #[arg(long, default_value = "human")]
+    format: Format,
+}
+
+/// Run it.
+pub fn run(args: &Args) -> ExitCode {
+    let mut files = Files::default();
+    let mut diagnostics = Vec::new();
+    let mut summaries = Vec::new();
+    for path in &args.paths {
+        let mut found = Vec::new();
+        let summary = if is_mapping(path) {
+            check_mapping(path, &mut files, &mut found)
+        } else {
+            check_config(Path::new(path), &mut files, &mut found)
+        };
+        if !has_errors(&found) {
+            summaries.extend(summary.map(|text| format!("{path} is valid: {text}\n")));
+        }
+        diagnostics.append(&mut found);
+    }
+    output::without_repeats(&mut diagnostics, &files);
+    let code = output::report(&diagnostics, &files, args.format, args.strict);
+    if args.format == Format::Human {
+        output::print(&summaries.concat());
+    }
+    code
+}
+
+/// A folder, a built-in set, or a file with a mapping's keys.
+fn is_mapping(path: &str) -> bool {
+    if path.starts_with("builtin:") || Path::new(path).is_dir() {
+        return true;
+    }
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return false;
+    };
+    let mut files = Files::default();
+    let file = files.add(path, Some(Path::new(path)), text);
+    parse_yaml(file, &files).is_ok_and(|root| {
+        ["rules", "templates", "tables", "import", "for"]
+            .iter()
+            .any(|key| root.get(key).is_some())
+            && root.get("sources").is_none()
+            && root.get("connectors").is_none()
+    })
+}
+
+fn check_mapping(
+    path: &str,
+    files: &mut Files,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<String> {
+    let references = [path.to_owned()];
+    let mapping = mappings::load(&references, None, Options::default(), files, diagnostics)?;
+    Some(output::number(mapping.rules().len(), "rule"))
+}
+
+fn check_config(
+    path: &Path,
+    files: &mut Files,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<String> {
+    let env = |name: &str| std::env::var(name).ok();
+    let prepared = prepare(path, Mode::Validate, &env, files, diagnostics)?;
+    let config = &prepared.config;
+    let rules = prepared
+        .connectors
+        .iter()
+        .map(|connector| connector.mapping.rules().len())
+        .sum();
+    Some(format!(
+        "{}, {}, {}",
+        output::number(config.sources.len(), "source"),
+        output::number(config.connectors.len(), "connector"),
+        output::number(rules, "rule")
+    ))
+}

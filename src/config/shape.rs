@@ -1,0 +1,464 @@
+//! Check one section against its JSON Schema, and say what is wrong at its place in the file.
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
+use serde_json::{Value, json};
+
+use super::placeholders::Resolved;
+use crate::diagnostics::{Diagnostic, Node, Span, did_you_mean};
+
+/// A section of the file: where it stands, what it holds.
+pub(super) struct Section<'a> {
+    /// The whole file.
+    pub root: &'a Node,
+    /// Pointer of the section in it.
+    pub pointer: String,
+    /// What messages call it, such as "source `orders`".
+    pub name: String,
+    /// What is known of its values.
+    pub resolved: &'a Resolved,
+}
+
+impl Section<'_> {
+    /// The value of the section, with stand-ins where the environment has none, and texts from the
+    /// environment turned into what the schema wants.
+    fn value(&self, schema: &Value) -> Value {
+        let mut value = self
+            .resolved
+            .value
+            .pointer(&self.pointer)
+            .cloned()
+            .unwrap_or_default();
+        for pointer in self.inside(&self.resolved.open) {
+            if let Some(place) = value.pointer_mut(pointer) {
+                *place = schema_at(schema, pointer)
+                    .map_or_else(|| json!("placeholder"), |at| stand_in(schema, at));
+            }
+        }
+        for pointer in self.inside(&self.resolved.filled) {
+            let types = schema_at(schema, pointer).map(|at| types(schema, at));
+            if let (Some(place), Some(types)) = (value.pointer_mut(pointer), types)
+                && !types.contains(&"string")
+                && let Some(text) = place.as_str()
+                && let Ok(read) = serde_json::from_str::<Value>(text)
+                && (read.is_number() || read.is_boolean())
+            {
+                *place = read;
+            }
+        }
+        value
+    }
+
+    fn inside<'b>(&'b self, pointers: &'b [String]) -> impl Iterator<Item = &'b str> {
+        pointers.iter().filter_map(|pointer| {
+            pointer
+                .strip_prefix(&self.pointer)
+                .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+    }
+
+    /// Whether the value at this pointer of the section is unknown, or part of an unknown one.
+    pub fn is_open(&self, pointer: &str) -> bool {
+        self.inside(&self.resolved.open)
+            .any(|open| pointer == open || pointer.starts_with(&format!("{open}/")))
+    }
+
+    /// The node at this pointer of the section, or the nearest above.
+    pub fn node(&self, pointer: &str) -> &Node {
+        self.root.at_pointer(&format!("{}{pointer}", self.pointer))
+    }
+
+    /// The value's place; of a map, the place of the key it stands under.
+    pub fn place(&self, pointer: &str) -> Span {
+        let node = self.node(pointer);
+        if node.as_map().is_none() {
+            return node.span;
+        }
+        let full = format!("{}{pointer}", self.pointer);
+        self.key_place(&full).unwrap_or(node.span)
+    }
+
+    fn key_place(&self, full: &str) -> Option<Span> {
+        let (parent, key) = full.rsplit_once('/')?;
+        let key = key.replace("~1", "/").replace("~0", "~");
+        Some(self.root.at_pointer(parent).entry(&key)?.key_span)
+    }
+
+    /// Check against `schema`. `Some` with the value when nothing is wrong.
+    pub fn check(&self, schema: &Value, diagnostics: &mut Vec<Diagnostic>) -> Option<Value> {
+        let value = self.value(schema);
+        let validator: Validator = match jsonschema::validator_for(schema) {
+            Ok(validator) => validator,
+            Err(error) => {
+                diagnostics.push(Diagnostic::error(
+                    "bad-schema",
+                    self.place(""),
+                    format!("the plugin's own schema is not usable: {error}"),
+                ));
+                return None;
+            }
+        };
+        let before = diagnostics.len();
+        for error in validator.iter_errors(&value) {
+            self.explain(schema, &error, diagnostics);
+        }
+        (diagnostics.len() == before).then_some(value)
+    }
+
+    fn explain(
+        &self,
+        schema: &Value,
+        error: &ValidationError<'_>,
+        diagnostics: &mut Vec<Diagnostic>,
+    ) {
+        let pointer = error.instance_path().to_string();
+        if self.is_open(&pointer) {
+            return;
+        }
+        let here = schema_at(schema, &pointer);
+        match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                let known = here.map(|at| properties(schema, at)).unwrap_or_default();
+                for key in unexpected {
+                    diagnostics.push(self.unknown_key(&pointer, key, &known));
+                }
+            }
+            ValidationErrorKind::Required { property } => {
+                let key = property.as_str().unwrap_or_default();
+                diagnostics.push(self.missing_key(schema, here, &pointer, key));
+            }
+            ValidationErrorKind::AnyOf { context }
+            | ValidationErrorKind::OneOfNotValid { context } => {
+                // One branch is meant when only one takes a value of this type.
+                let meant: Vec<_> = context
+                    .iter()
+                    .filter(|errors| {
+                        !errors.iter().any(|error| {
+                            matches!(
+                                error.kind(),
+                                ValidationErrorKind::Type { .. }
+                                    | ValidationErrorKind::Constant { .. }
+                                    | ValidationErrorKind::Enum { .. }
+                            ) && error.instance_path().to_string() == pointer
+                        })
+                    })
+                    .collect();
+                if let [errors] = meant.as_slice() {
+                    for error in *errors {
+                        self.explain(schema, error, diagnostics);
+                    }
+                } else {
+                    diagnostics.push(self.unfit(schema, here, &pointer));
+                }
+            }
+            _ => diagnostics.push(self.unfit(schema, here, &pointer)),
+        }
+    }
+
+    fn unknown_key(&self, pointer: &str, key: &str, known: &[String]) -> Diagnostic {
+        let span = self
+            .node(pointer)
+            .entry(key)
+            .map_or_else(|| self.place(pointer), |entry| entry.key_span);
+        let suggestion = did_you_mean(key, known.iter().map(String::as_str));
+        let mut sorted = known.to_vec();
+        sorted.sort();
+        Diagnostic::error(
+            "unknown-key",
+            span,
+            format!("{} has no key `{key}`", self.called(pointer)),
+        )
+        .label(suggestion)
+        .note(if sorted.is_empty() {
+            String::new()
+        } else {
+            format!("known here: {}", sorted.join(", "))
+        })
+    }
+
+    fn missing_key(
+        &self,
+        schema: &Value,
+        here: Option<&Value>,
+        pointer: &str,
+        key: &str,
+    ) -> Diagnostic {
+        let example = here
+            .and_then(|at| property(schema, at, key))
+            .map(|at| hint(schema, at))
+            .filter(|value| !value.is_object() && *value != json!("placeholder"));
+        let given = self.node(pointer).entry(key);
+        let (span, message) = match given {
+            Some(entry) => (entry.value.span, format!("`{key}` is empty")),
+            None => (
+                self.place(pointer),
+                format!("{} needs the key `{key}`", self.called(pointer)),
+            ),
+        };
+        Diagnostic::error("missing-key", span, message).label(example.map_or_else(
+            || format!("add `{key}: …`"),
+            |value| format!("such as `{key}: {}`", plain(&value)),
+        ))
+    }
+
+    fn unfit(&self, schema: &Value, here: Option<&Value>, pointer: &str) -> Diagnostic {
+        let node = self.node(pointer);
+        let span = self.place(pointer);
+        let key = pointer.rsplit('/').next().unwrap_or_default();
+        let subject = if pointer.is_empty() {
+            self.name.clone()
+        } else {
+            format!("`{}`", pointer[1..].replace('/', "."))
+        };
+        let Some(at) = here else {
+            return Diagnostic::error("invalid-value", span, format!("{subject} does not fit"));
+        };
+        let choices = choices(schema, at);
+        if !choices.is_empty() {
+            let found = node.as_str().unwrap_or_default();
+            return Diagnostic::error(
+                "invalid-value",
+                span,
+                format!("{subject} must be one of: {}", choices.join(", ")),
+            )
+            .label(did_you_mean(found, choices.iter().map(String::as_str)));
+        }
+        let types = types(schema, at);
+        let found = node.describe();
+        let fits = types.is_empty() || types.iter().any(|name| same_type(name, found));
+        let example = plain(&hint(schema, at));
+        let example = if example == "placeholder" || example.is_empty() {
+            String::new()
+        } else {
+            format!("such as `{key}: {example}`")
+        };
+        if fits {
+            let wanted = forms(schema, at);
+            return Diagnostic::error(
+                "invalid-value",
+                span,
+                format!("the value of {subject} does not have the right form"),
+            )
+            .label(if wanted.is_empty() { example } else { wanted });
+        }
+        let wanted: Vec<&str> = types.iter().map(|name| type_word(name)).collect();
+        Diagnostic::error(
+            "wrong-type",
+            span,
+            format!(
+                "{subject} must be {}, and this is {found}",
+                wanted.join(" or ")
+            ),
+        )
+        .label(example)
+    }
+
+    fn called(&self, pointer: &str) -> String {
+        if pointer.is_empty() {
+            self.name.clone()
+        } else {
+            format!("`{}` of {}", pointer[1..].replace('/', "."), self.name)
+        }
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn type_word(name: &str) -> &'static str {
+    match name {
+        "string" => "a text",
+        "integer" => "a whole number",
+        "number" => "a number",
+        "boolean" => "true or false",
+        "array" => "a list",
+        "object" => "a map",
+        _ => "nothing",
+    }
+}
+
+fn same_type(name: &str, found: &str) -> bool {
+    type_word(name) == found || (name == "integer" && found == "a number")
+}
+
+/// Follow a `$ref` into `$defs`.
+fn follow<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
+    for _ in 0..16 {
+        let Some(target) = schema
+            .get("$ref")
+            .and_then(Value::as_str)
+            .and_then(|text| text.strip_prefix('#'))
+            .and_then(|pointer| root.pointer(pointer))
+        else {
+            break;
+        };
+        schema = target;
+    }
+    schema
+}
+
+fn branches(schema: &Value) -> impl Iterator<Item = &Value> {
+    ["allOf", "anyOf", "oneOf"]
+        .into_iter()
+        .filter_map(|keyword| schema.get(keyword).and_then(Value::as_array))
+        .flatten()
+}
+
+/// The schema of the value at a pointer, as far as properties and items lead there.
+pub(super) fn schema_at<'a>(root: &'a Value, pointer: &str) -> Option<&'a Value> {
+    let mut here = root;
+    for step in pointer.split('/').skip(1) {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        here = property(root, here, &step)?;
+    }
+    Some(here)
+}
+
+fn property<'a>(root: &'a Value, schema: &'a Value, key: &str) -> Option<&'a Value> {
+    let schema = follow(root, schema);
+    if let Some(found) = schema.get("properties").and_then(|all| all.get(key)) {
+        return Some(found);
+    }
+    if key.bytes().all(|byte| byte.is_ascii_digit())
+        && let Some(items) = schema.get("items")
+    {
+        return Some(items);
+    }
+    branches(schema)
+        .find_map(|branch| property(root, branch, key))
+        .or_else(|| {
+            schema
+                .get("additionalProperties")
+                .filter(|it| it.is_object())
+        })
+}
+
+/// All keys that a map of this schema may have.
+fn properties(root: &Value, schema: &Value) -> Vec<String> {
+    let schema = follow(root, schema);
+    let mut all: Vec<String> = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .map(|map| map.keys().cloned().collect())
+        .unwrap_or_default();
+    for branch in branches(schema) {
+        all.extend(properties(root, branch));
+    }
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// JSON types that a value of this schema may have; empty: any.
+fn types<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a str> {
+    let schema = follow(root, schema);
+    let mut all: Vec<&str> = match schema.get("type") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+        _ => branches(schema)
+            .flat_map(|branch| types(root, branch))
+            .collect(),
+    };
+    all.retain(|name| *name != "null");
+    all.dedup();
+    all
+}
+
+/// The texts that are allowed, when only certain ones are.
+fn choices(root: &Value, schema: &Value) -> Vec<String> {
+    let schema = follow(root, schema);
+    if let Some(only) = schema.get("const") {
+        return vec![plain(only)];
+    }
+    if let Some(all) = schema.get("enum").and_then(Value::as_array) {
+        return all
+            .iter()
+            .filter(|value| !value.is_null())
+            .map(plain)
+            .collect();
+    }
+    let mut all = Vec::new();
+    for branch in branches(schema) {
+        if branch.get("type").and_then(Value::as_str) == Some("null") {
+            continue;
+        }
+        let inner = choices(root, branch);
+        if inner.is_empty() {
+            return Vec::new();
+        }
+        all.extend(inner);
+    }
+    all
+}
+
+/// Examples of the right form, as a sentence.
+fn forms(root: &Value, schema: &Value) -> String {
+    let schema = follow(root, schema);
+    let examples: Vec<String> = schema
+        .get("examples")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(|value| format!("`{}`", plain(value)))
+        .collect();
+    if !examples.is_empty() {
+        return format!("expected for example {}", examples.join(", "));
+    }
+    let limits: Vec<String> = [("minimum", "at least"), ("maximum", "at most")]
+        .into_iter()
+        .filter_map(|(keyword, word)| Some(format!("{word} {}", schema.get(keyword)?)))
+        .collect();
+    if !limits.is_empty() {
+        return format!("expected {}", limits.join(", "));
+    }
+    branches(schema)
+        .map(|branch| forms(root, branch))
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
+}
+
+/// What one might write here; a variable too.
+fn hint(root: &Value, schema: &Value) -> Value {
+    [schema, follow(root, schema)]
+        .iter()
+        .find_map(|schema| schema.get("examples")?.as_array()?.first().cloned())
+        .unwrap_or_else(|| stand_in(root, schema))
+}
+
+/// A value that this schema takes: an example, the default, or a plain one of the right type.
+fn stand_in(root: &Value, outer: &Value) -> Value {
+    let schema = follow(root, outer);
+    let is_plain =
+        |value: &&Value| !value.is_null() && !value.as_str().is_some_and(|it| it.contains("${"));
+    for schema in [outer, schema] {
+        let examples = schema.get("examples").and_then(Value::as_array);
+        let found = examples
+            .into_iter()
+            .flatten()
+            .find(is_plain)
+            .or_else(|| schema.get("default").filter(is_plain))
+            .or_else(|| schema.get("const"))
+            .or_else(|| schema.get("enum")?.as_array()?.first());
+        if let Some(found) = found {
+            return found.clone();
+        }
+    }
+    match types(root, schema).first() {
+        Some(&"integer" | &"number") => schema.get("minimum").cloned().unwrap_or(json!(1)),
+        Some(&"boolean") => json!(false),
+        Some(&"array") => json!([]),
+        Some(&"object") => json!({}),
+        _ => match schema.get("format").and_then(Value::as_str) {
+            Some("uri" | "url") => json!("http://localhost/"),
+            _ => branches(schema)
+                .map(|branch| stand_in(root, branch))
+                .next()
+                .unwrap_or_else(|| json!("placeholder")),
+        },
+    }
+}

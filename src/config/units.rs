@@ -1,0 +1,217 @@
+//! Durations and sizes as people write them: `7d`, `1h30m`, `500ms`; `10GiB`, `32MiB`, plain bytes.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+
+/// A stretch of time, written `500ms`, `30s`, `5m`, `1h`, `7d`, or several of them: `1h30m`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period(pub Duration);
+
+/// A number of bytes, written `10GiB`, `32MiB`, `64KiB`, `5MB`, or plainly as a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ByteSize(pub u64);
+
+/// A period, or `off`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeriodOrOff(pub Option<Duration>);
+
+const PERIOD_PATTERN: &str = "^([0-9]{1,9}(ms|s|m|h|d))+$";
+const SIZE_PATTERN: &str = "^[0-9]{1,12} ?(B|KiB|MiB|GiB|TiB|KB|kB|MB|GB|TB)?$";
+
+/// Units of time, the longer name first where one begins with the other.
+const PERIODS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
+
+impl Period {
+    /// From text; `None` when it has another form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut rest = text;
+        let mut total: u64 = 0;
+        while !rest.is_empty() {
+            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+            let number: u64 = rest.get(..digits)?.parse().ok()?;
+            rest = &rest[digits..];
+            let (unit, factor) = PERIODS.iter().find(|(unit, _)| rest.starts_with(unit))?;
+            rest = &rest[unit.len()..];
+            total = total.checked_add(number.checked_mul(*factor)?)?;
+        }
+        (!text.is_empty()).then_some(Self(Duration::from_millis(total)))
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
+        let (unit, factor) = PERIODS
+            .iter()
+            .rev()
+            .find(|(_, factor)| all > 0 && all % factor == 0)
+            .unwrap_or(&PERIODS[0]);
+        write!(f, "{}{unit}", all / factor)
+    }
+}
+
+impl ByteSize {
+    /// From text; `None` when it has another form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u64 = text.get(..digits)?.parse().ok()?;
+        let factor = match text[digits..].trim_start() {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "TiB" => 1 << 40,
+            "KB" | "kB" => 1_000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "TB" => 1_000_000_000_000,
+            _ => return None,
+        };
+        Some(Self(number.checked_mul(factor)?))
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, factor) in [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+            if self.0 >= factor && self.0.is_multiple_of(factor) {
+                return write!(f, "{}{unit}", self.0 / factor);
+            }
+        }
+        write!(f, "{}", self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text)
+            .ok_or_else(|| de::Error::custom("expected a duration such as `30s`, `1h` or `7d`"))
+    }
+}
+
+impl<'de> Deserialize<'de> for PeriodOrOff {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        Period::parse(&text)
+            .map(|period| Self(Some(period.0)))
+            .ok_or_else(|| de::Error::custom("expected a duration such as `7d`, or `off`"))
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = ByteSize;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size such as `10GiB`, `32MiB`, or a number of bytes")
+            }
+
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<ByteSize, E> {
+                Ok(ByteSize(bytes))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
+                ByteSize::parse(text)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Period {
+    fn schema_name() -> Cow<'static, str> {
+        "Period".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A duration: a number with ms, s, m, h or d; several may follow each other (`1h30m`).",
+            "type": "string",
+            "pattern": PERIOD_PATTERN,
+            "examples": ["30s", "1h", "7d"]
+        })
+    }
+}
+
+impl JsonSchema for PeriodOrOff {
+    fn schema_name() -> Cow<'static, str> {
+        "PeriodOrOff".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A duration such as `7d`, or `off`.",
+            "type": "string",
+            "pattern": format!("^off$|{PERIOD_PATTERN}"),
+            "examples": ["7d", "1h", "off"]
+        })
+    }
+}
+
+impl JsonSchema for ByteSize {
+    fn schema_name() -> Cow<'static, str> {
+        "ByteSize".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A size: a number of bytes, or a number with KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB.",
+            "type": ["string", "integer"],
+            "minimum": 0,
+            "pattern": SIZE_PATTERN,
+            "examples": ["10GiB", "32MiB", 1048576]
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_and_sizes_read_as_people_write_them() {
+        for (text, millis) in [
+            ("500ms", Some(500)),
+            ("30s", Some(30_000)),
+            ("1h30m", Some(5_400_000)),
+            ("7d", Some(604_800_000)),
+            ("7", None),
+            ("7 d", None),
+            ("d", None),
+            ("", None),
+            ("-1s", None),
+        ] {
+            let period = Period::parse(text).map(|period| period.0.as_millis());
+            assert_eq!(period, millis, "{text}");
+        }
+        for (text, bytes) in [
+            ("10GiB", Some(10 << 30)),
+            ("32 MiB", Some(32 << 20)),
+            ("5MB", Some(5_000_000)),
+            ("77", Some(77)),
+            ("1.5GiB", None),
+            ("GiB", None),
+        ] {
+            assert_eq!(ByteSize::parse(text).map(|size| size.0), bytes, "{text}");
+        }
+        assert_eq!(Period(Duration::from_secs(604_800)).to_string(), "7d");
+        assert_eq!(ByteSize(10 << 30).to_string(), "10GiB");
+    }
+}

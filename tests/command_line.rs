@@ -1,0 +1,286 @@
+//! The program as a user meets it: exit codes, messages, no colour in a pipe.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use sluice as _;
+
+fn sluice(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sluice"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("sluice starts")
+}
+
+struct Answer {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn ask(folder: &Path, arguments: &[&str]) -> Answer {
+    let output = sluice(folder, arguments);
+    let answer = Answer {
+        code: output.status.code().expect("an exit code"),
+        stdout: String::from_utf8(output.stdout).expect("text"),
+        stderr: String::from_utf8(output.stderr).expect("text"),
+    };
+    let is_coloured = answer.stdout.contains('\u{1b}') || answer.stderr.contains('\u{1b}');
+    assert!(!is_coloured, "no colour in a pipe: {arguments:?}");
+    answer
+}
+
+fn starter() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let answer = ask(folder.path(), &["init"]);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    folder
+}
+
+#[test]
+fn every_command_has_help_with_a_sentence() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let help = ask(folder.path(), &["--help"]);
+    assert_eq!(help.code, 0);
+    for command in [
+        "run",
+        "demo",
+        "init",
+        "validate",
+        "test",
+        "map",
+        "coverage",
+        "schema",
+        "plugins",
+        "status",
+        "completions",
+        "man",
+    ] {
+        assert!(
+            help.stdout.contains(&format!("\n  {command} ")),
+            "{command}"
+        );
+        let answer = ask(folder.path(), &[command, "--help"]);
+        assert_eq!(answer.code, 0, "{command}");
+        assert!(answer.stdout.contains("Usage: sluice"), "{command}");
+    }
+}
+
+#[test]
+fn commands_of_plugins_are_listed_and_get_their_arguments() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let help = ask(folder.path(), &["--help"]);
+    for plugin in sluice_sdk::commands() {
+        // Long lines are wrapped.
+        let words: Vec<&str> = help.stdout.split_whitespace().collect();
+        let start = plugin.summary.trim_end_matches('.');
+        assert!(words.join(" ").contains(start), "{}", plugin.name);
+        let answer = ask(folder.path(), &[plugin.name, "--help"]);
+        assert_eq!(answer.code, 0, "{}: {}", plugin.name, answer.stderr);
+    }
+}
+
+#[test]
+fn wrong_use_is_2_and_a_slip_gets_a_suggestion() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let answer = ask(folder.path(), &["validte"]);
+    assert_eq!(answer.code, 2);
+    assert!(answer.stderr.contains("'validate'"), "{}", answer.stderr);
+    assert_eq!(ask(folder.path(), &[]).code, 2);
+    assert_eq!(ask(folder.path(), &["schema"]).code, 2);
+    assert_eq!(ask(folder.path(), &["map", "no-such-file"]).code, 2);
+    assert_eq!(ask(folder.path(), &["plugins", "show", "nobody"]).code, 2);
+}
+
+#[test]
+fn a_starter_folder_is_valid_and_its_test_passes() {
+    let folder = starter();
+    let answer = ask(folder.path(), &["validate", "--strict"]);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    assert!(
+        answer.stdout.contains("sluice.yaml is valid: 1 source"),
+        "{}",
+        answer.stdout
+    );
+    let answer = ask(folder.path(), &["test"]);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    assert!(
+        answer.stdout.contains("1 case: 1 passed, 0 failed"),
+        "{}",
+        answer.stdout
+    );
+    assert_eq!(ask(folder.path(), &["schema", "--check", "schema"]).code, 0);
+}
+
+#[test]
+fn init_overwrites_nothing() {
+    let folder = starter();
+    let path = folder.path().join("sluice.yaml");
+    std::fs::write(&path, "mine").expect("written");
+    let answer = ask(folder.path(), &["init"]);
+    assert_eq!(answer.code, 2);
+    assert!(answer.stderr.contains("sluice.yaml"), "{}", answer.stderr);
+    assert_eq!(std::fs::read_to_string(&path).expect("read"), "mine");
+}
+
+#[test]
+fn a_broken_config_is_told_with_its_place_in_every_format() {
+    let folder = starter();
+    let path = folder.path().join("sluice.yaml");
+    let text = std::fs::read_to_string(&path).expect("read");
+    std::fs::write(&path, text.replace("    mappings:", "    mapings:")).expect("written");
+    let human = ask(folder.path(), &["validate"]);
+    assert_eq!(human.code, 1);
+    assert!(
+        human.stdout.contains("error[unknown-key]"),
+        "{}",
+        human.stdout
+    );
+    assert!(
+        human.stdout.contains("did you mean `mappings`?"),
+        "{}",
+        human.stdout
+    );
+    let json = ask(folder.path(), &["validate", "--format", "json"]);
+    assert_eq!(json.code, 1);
+    let all: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON alone");
+    assert!(
+        all.as_array()
+            .expect("a list")
+            .iter()
+            .any(|one| { one["code"] == "unknown-key" && one["place"]["file"] == "sluice.yaml" })
+    );
+    let github = ask(folder.path(), &["validate", "--format", "github"]);
+    assert!(
+        github.stdout.contains("::error file=sluice.yaml,line="),
+        "{}",
+        github.stdout
+    );
+    let missing = ask(folder.path(), &["validate", "nowhere.yaml"]);
+    assert_eq!(missing.code, 1);
+    assert!(missing.stdout.contains("sluice init"), "{}", missing.stdout);
+}
+
+#[test]
+fn a_stale_schema_is_found() {
+    let folder = starter();
+    let path = folder.path().join("schema/sluice.schema.json");
+    std::fs::write(&path, "{}").expect("written");
+    let answer = ask(folder.path(), &["schema", "--check", "schema"]);
+    assert_eq!(answer.code, 1);
+    assert!(
+        answer
+            .stdout
+            .contains("sluice.schema.json is not up to date")
+    );
+    assert_eq!(ask(folder.path(), &["schema", "--write", "schema"]).code, 0);
+    assert_eq!(ask(folder.path(), &["schema", "--check", "schema"]).code, 0);
+}
+
+#[test]
+fn a_failing_test_is_1_and_says_what_differs() {
+    let folder = starter();
+    let path = folder.path().join("mappings/ours.test.yaml");
+    let text = std::fs::read_to_string(&path).expect("read");
+    let at = text.find("expect: {").expect("an expectation");
+    let text = format!("{}expect: {{ nothing_of_the_kind: 1 }}\n", &text[..at]);
+    std::fs::write(&path, text).expect("written");
+    let answer = ask(folder.path(), &["test"]);
+    assert_eq!(answer.code, 1, "{}", answer.stdout);
+    assert!(
+        answer.stdout.contains("nothing_of_the_kind"),
+        "{}",
+        answer.stdout
+    );
+    let json = ask(folder.path(), &["test", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON alone");
+    assert_eq!(report["failed"], 1);
+}
+
+#[test]
+fn an_example_event_shows_what_it_becomes() {
+    let folder = starter();
+    let coverage = ask(folder.path(), &["coverage", "--format", "json"]);
+    assert_eq!(coverage.code, 0, "{}", coverage.stderr);
+    let rows: serde_json::Value = serde_json::from_str(&coverage.stdout).expect("JSON alone");
+    let sent = rows
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|row| {
+            row["becomes"]
+                .as_str()
+                .is_some_and(|text| text.contains(" · "))
+        })
+        .expect("a type that is sent");
+    let kind = sent["type"].as_str().expect("its name");
+    let human = ask(folder.path(), &["map", "--sample", kind, "--explain"]);
+    assert_eq!(human.code, 0, "{}", human.stderr);
+    assert!(human.stdout.contains("becomes by rule"), "{}", human.stdout);
+    assert!(human.stdout.contains("$."), "{}", human.stdout);
+    let json = ask(
+        folder.path(),
+        &["map", "--sample", kind, "--format", "json"],
+    );
+    let one: serde_json::Value = serde_json::from_str(&json.stdout).expect("one JSON object");
+    assert_eq!(one["outcome"], "documents");
+    let wrong = ask(folder.path(), &["map", "--sample", &format!("{kind}x")]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("did you mean"), "{}", wrong.stderr);
+}
+
+#[test]
+fn events_come_from_a_file_in_every_form() {
+    let folder = starter();
+    let event = r#"{"event_type":"nobody.knows.this","id":"1"}"#;
+    for text in [
+        format!("{event}\n{event}\n"),
+        format!("[{event},{event}]"),
+        format!("{{\"events\":[{event},{event}]}}"),
+    ] {
+        std::fs::write(folder.path().join("events.json"), text).expect("written");
+        let answer = ask(folder.path(), &["map", "events.json", "--format", "json"]);
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        assert_eq!(
+            answer.stdout.matches("\"unmapped\"").count(),
+            2,
+            "{}",
+            answer.stdout
+        );
+    }
+}
+
+#[test]
+fn run_names_the_variable_that_is_missing_and_its_line() {
+    let folder = starter();
+    let answer = ask(folder.path(), &["run"]);
+    assert_eq!(answer.code, 1, "{}{}", answer.stdout, answer.stderr);
+    let all = answer.stdout + &answer.stderr;
+    assert!(
+        all.contains("missing-variable") && all.contains("sluice.yaml:"),
+        "{all}"
+    );
+}
+
+#[test]
+fn plugins_are_described_by_their_schema() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for plugin in sluice_sdk::sinks() {
+        let answer = ask(folder.path(), &["plugins", "show", plugin.name]);
+        assert_eq!(answer.code, 0, "{}", plugin.name);
+        assert!(answer.stdout.contains(plugin.summary), "{}", answer.stdout);
+    }
+    let json = ask(folder.path(), &["plugins", "--format", "json"]);
+    serde_json::from_str::<serde_json::Value>(&json.stdout).expect("JSON alone");
+}
+
+#[test]
+fn completions_and_the_manual_know_the_commands() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for arguments in [&["completions", "bash"][..], &["man"][..]] {
+        let answer = ask(folder.path(), arguments);
+        assert_eq!(answer.code, 0);
+        assert!(answer.stdout.contains("validate"), "{arguments:?}");
+    }
+}
