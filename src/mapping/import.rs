@@ -409,7 +409,7 @@ fn glob(pattern: &Path) -> Vec<PathBuf> {
 }
 
 /// Without `.` and `..` where they can be resolved by text.
-fn normal(path: &Path) -> PathBuf {
+pub fn normal(path: &Path) -> PathBuf {
     use std::path::Component;
     let mut parts: Vec<Component<'_>> = Vec::new();
     for part in path.components() {

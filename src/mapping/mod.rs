@@ -24,6 +24,9 @@ mod paths;
 mod plan;
 pub mod schema;
 mod syntax;
+pub mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
