@@ -20,9 +20,25 @@ fn the_engine_knows_no_system_by_name() {
     rust_files(&root.join("src"), &mut files);
     assert!(files.len() > 20, "the walk found {} files", files.len());
     let mut found = Vec::new();
-    for path in files.iter().filter(|path| !path.ends_with("src/builtin.rs")) {
-        let text = std::fs::read_to_string(path).expect("a text").to_lowercase();
-        for word in ["braze", "currents", "sluice_segment", "sluice_standard", "segment.io", "segmentapis", "write_key", "writekey", "anonymousid", "userid"] {
+    for path in files
+        .iter()
+        .filter(|path| !path.ends_with("src/builtin.rs"))
+    {
+        let text = std::fs::read_to_string(path)
+            .expect("a text")
+            .to_lowercase();
+        for word in [
+            "braze",
+            "currents",
+            "sluice_segment",
+            "sluice_standard",
+            "segment.io",
+            "segmentapis",
+            "write_key",
+            "writekey",
+            "anonymousid",
+            "userid",
+        ] {
             if text.contains(word) {
                 found.push(format!("{}: {word}", path.display()));
             }
@@ -35,7 +51,9 @@ fn the_engine_knows_no_system_by_name() {
 fn plugins_depend_on_the_sdk_and_on_no_other_part() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for plugin in ["braze", "segment", "standard"] {
-        let manifest = std::fs::read_to_string(root.join("plugins").join(plugin).join("Cargo.toml")).expect("a manifest");
+        let manifest =
+            std::fs::read_to_string(root.join("plugins").join(plugin).join("Cargo.toml"))
+                .expect("a manifest");
         let inside: Vec<&str> = manifest
             .lines()
             .skip_while(|line| *line != "[dependencies]")
@@ -53,9 +71,33 @@ fn plugins_depend_on_the_sdk_and_on_no_other_part() {
 fn the_standard_build_has_its_plugins() {
     use sluice as _;
     let names = |plugins: Vec<&'static str>| plugins.join(" ");
-    assert_eq!(names(sluice_sdk::sources().iter().map(|plugin| plugin.name).collect()), "braze_webhook file generate stdin");
-    assert_eq!(names(sluice_sdk::sinks().iter().map(|plugin| plugin.name).collect()), "file http segment stdout");
-    assert_eq!(names(sluice_sdk::commands().iter().map(|plugin| plugin.name).collect()), "sandbox");
+    assert_eq!(
+        names(
+            sluice_sdk::sources()
+                .iter()
+                .map(|plugin| plugin.name)
+                .collect()
+        ),
+        "braze_webhook file generate stdin"
+    );
+    assert_eq!(
+        names(
+            sluice_sdk::sinks()
+                .iter()
+                .map(|plugin| plugin.name)
+                .collect()
+        ),
+        "file http segment stdout"
+    );
+    assert_eq!(
+        names(
+            sluice_sdk::commands()
+                .iter()
+                .map(|plugin| plugin.name)
+                .collect()
+        ),
+        "sandbox"
+    );
 }
 
 #[test]
@@ -64,11 +106,22 @@ fn every_plugin_explains_each_of_its_settings() {
     let schemas = sluice_sdk::sources()
         .into_iter()
         .map(|plugin| (plugin.name, (plugin.schema)()))
-        .chain(sluice_sdk::sinks().into_iter().map(|plugin| (plugin.name, (plugin.schema)())));
+        .chain(
+            sluice_sdk::sinks()
+                .into_iter()
+                .map(|plugin| (plugin.name, (plugin.schema)())),
+        );
     for (plugin, schema) in schemas.collect::<Vec<_>>() {
-        let properties = schema.get("properties").and_then(|properties| properties.as_object()).cloned().unwrap_or_default();
+        let properties = schema
+            .get("properties")
+            .and_then(|properties| properties.as_object())
+            .cloned()
+            .unwrap_or_default();
         for (setting, schema) in properties {
-            assert!(schema.get("description").is_some(), "{plugin}: `{setting}` has no description");
+            assert!(
+                schema.get("description").is_some(),
+                "{plugin}: `{setting}` has no description"
+            );
         }
     }
 }

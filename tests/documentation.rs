@@ -28,7 +28,9 @@ fn examples(text: &str) -> Vec<(usize, String)> {
 fn run(block: &str) -> Result<(), String> {
     let mut files = Files::default();
     let id = files.add("example", None, block.to_owned());
-    let example = parse_yaml(id, &files).map_err(|problem| render(&[*problem], &files, Format::Human, false))?.to_json();
+    let example = parse_yaml(id, &files)
+        .map_err(|problem| render(&[*problem], &files, Format::Human, false))?
+        .to_json();
     let mut mapping = json!({"version": 1});
     for part in ["templates", "tables", "rules"] {
         if let Some(value) = example.get(part) {
@@ -39,12 +41,23 @@ fn run(block: &str) -> Result<(), String> {
         mapping["rules"] = json!({"example": {"on": "*", "emit": emit}});
     }
     let folder = tempfile::tempdir().map_err(|problem| problem.to_string())?;
-    std::fs::write(folder.path().join("example.yaml"), mapping.to_string()).map_err(|problem| problem.to_string())?;
+    std::fs::write(folder.path().join("example.yaml"), mapping.to_string())
+        .map_err(|problem| problem.to_string())?;
     let mut files = Files::default();
     let mut diagnostics = Vec::new();
-    let reference = Reference { text: "example.yaml".to_owned(), base: folder.path().to_owned(), span: None };
-    let mapping = load(&[reference], &mut files, None, Options::default(), &mut diagnostics)
-        .ok_or_else(|| render(&diagnostics, &files, Format::Human, false))?;
+    let reference = Reference {
+        text: "example.yaml".to_owned(),
+        base: folder.path().to_owned(),
+        span: None,
+    };
+    let mapping = load(
+        &[reference],
+        &mut files,
+        None,
+        Options::default(),
+        &mut diagnostics,
+    )
+    .ok_or_else(|| render(&diagnostics, &files, Format::Human, false))?;
     let got = match mapping.map(&example["event"]) {
         Mapped::Documents(documents) => {
             let documents: Vec<Value> = documents
@@ -60,14 +73,18 @@ fn run(block: &str) -> Result<(), String> {
         Mapped::Dead { reason, .. } => json!({"dead_letter": reason}),
         Mapped::Unmapped | Mapped::NotSelected => json!({"unmapped": true}),
     };
-    let wanted: serde_json::Map<String, Value> = ["document", "documents", "skip", "dead_letter", "unmapped"]
-        .into_iter()
-        .filter_map(|key| Some((key.to_owned(), example.get(key)?.clone())))
-        .collect();
+    let wanted: serde_json::Map<String, Value> =
+        ["document", "documents", "skip", "dead_letter", "unmapped"]
+            .into_iter()
+            .filter_map(|key| Some((key.to_owned(), example.get(key)?.clone())))
+            .collect();
     if got == Value::Object(wanted.clone()) {
         Ok(())
     } else {
-        Err(format!("came      {got}\nexpected  {}", Value::Object(wanted)))
+        Err(format!(
+            "came      {got}\nexpected  {}",
+            Value::Object(wanted)
+        ))
     }
 }
 

@@ -33,8 +33,14 @@ fn sent_ids(events: &[Value]) -> BTreeSet<String> {
         base: ".".into(),
         span: None,
     };
-    let mapping = sluice::mapping::load(&[reference], &mut files, None, sluice::mapping::Options::default(), &mut diagnostics)
-        .expect("the built-in rules are right");
+    let mapping = sluice::mapping::load(
+        &[reference],
+        &mut files,
+        None,
+        sluice::mapping::Options::default(),
+        &mut diagnostics,
+    )
+    .expect("the built-in rules are right");
     events
         .iter()
         .filter(|event| matches!(mapping.map(event), sluice::mapping::Mapped::Documents(_)))
@@ -68,26 +74,45 @@ async fn every_event_arrives_once_though_the_process_is_killed_in_the_middle() {
         }
     }
     let expected = sent_ids(&events);
-    assert!(expected.len() > 5_000, "most types are sent: {}", expected.len());
-    eventually("all documents are at the double", || double.accepted() >= expected.len() as u64).await;
+    assert!(
+        expected.len() > 5_000,
+        "most types are sent: {}",
+        expected.len()
+    );
+    eventually("all documents are at the double", || {
+        double.accepted() >= expected.len() as u64
+    })
+    .await;
     for id in &expected {
         assert!(double.document(id).is_some(), "{id} did not arrive");
     }
     assert_eq!(double.accepted(), expected.len() as u64);
-    let invalid: Vec<_> = double.dropped().into_iter().filter(|(reason, _)| reason != "duplicate").collect();
+    let invalid: Vec<_> = double
+        .dropped()
+        .into_iter()
+        .filter(|(reason, _)| reason != "duplicate")
+        .collect();
     assert!(invalid.is_empty(), "{invalid:?}");
 
     assert_eq!(sluice.stop(), Some(0), "a clean stop");
     let status = support::status(&config);
     let balance = &status["connectors"]["braze-to-segment"]["events"];
-    let sum = |part: &Value| part.as_object().expect("reasons").values().filter_map(Value::as_u64).sum::<u64>();
+    let sum = |part: &Value| {
+        part.as_object()
+            .expect("reasons")
+            .values()
+            .filter_map(Value::as_u64)
+            .sum::<u64>()
+    };
     let received = balance["received"].as_u64().expect("a number");
     assert!(received >= events.len() as u64, "{balance}");
     assert_eq!(balance["waiting"], 0, "{balance}");
     assert_eq!(balance["delivered"], expected.len() as u64, "{balance}");
     assert_eq!(
         received,
-        balance["delivered"].as_u64().expect("a number") + sum(&balance["skipped"]) + sum(&balance["dead"]),
+        balance["delivered"].as_u64().expect("a number")
+            + sum(&balance["skipped"])
+            + sum(&balance["dead"]),
         "{balance}"
     );
 }
@@ -99,7 +124,10 @@ async fn odd_events_are_mapped_skipped_or_set_aside_by_name_and_never_harm_the_o
     let double = double().await;
     let config = write_config(folder.path(), &*double);
     let sluice = Sluice::start(&config);
-    let open = catalogue().event("users.messages.email.Open").expect("known").sample();
+    let open = catalogue()
+        .event("users.messages.email.Open")
+        .expect("known")
+        .sample();
     let event = |id: &str, change: Value| {
         let mut event = open.clone();
         event["id"] = json!(id);
@@ -109,20 +137,42 @@ async fn odd_events_are_mapped_skipped_or_set_aside_by_name_and_never_harm_the_o
     let body = vec![
         event("good-1", json!({})),
         event("no-user", json!({"user": null})),
-        event("empty-user", json!({"user": {"external_user_id": null, "user_id": null}})),
+        event(
+            "empty-user",
+            json!({"user": {"external_user_id": null, "user_id": null}}),
+        ),
         event("far-future", json!({"time": 2_051_222_400})),
-        event("unknown-type", json!({"event_type": "users.messages.hologram.Seen"})),
-        event("unknown-field", json!({"properties": {"brand_new": {"deep": [1, null]}}})),
-        event("huge", json!({"properties": {"campaign_name": "x".repeat(40_000)}})),
+        event(
+            "unknown-type",
+            json!({"event_type": "users.messages.hologram.Seen"}),
+        ),
+        event(
+            "unknown-field",
+            json!({"properties": {"brand_new": {"deep": [1, null]}}}),
+        ),
+        event(
+            "huge",
+            json!({"properties": {"campaign_name": "x".repeat(40_000)}}),
+        ),
         event("bad-time", json!({"time": "yesterday"})),
         "17".to_owned(),
         "null".to_owned(),
         r#"{"event_type":"users.messages.email.Open","user":{}}"#.to_owned(),
         r#"{"id":"no-type","user":{}}"#.to_owned(),
-        event("good-2", json!({"properties": {"campaign_id": null, "email_address": null}})),
+        event(
+            "good-2",
+            json!({"properties": {"campaign_id": null, "email_address": null}}),
+        ),
     ];
-    sluice.feeder().send(body).await.expect("200 for the whole body");
-    eventually("the good ones arrive", || double.document("good-1").is_some() && double.document("good-2").is_some()).await;
+    sluice
+        .feeder()
+        .send(body)
+        .await
+        .expect("200 for the whole body");
+    eventually("the good ones arrive", || {
+        double.document("good-1").is_some() && double.document("good-2").is_some()
+    })
+    .await;
     assert!(double.document("far-future").is_some() && double.document("unknown-field").is_some());
     let document = double.document("far-future").expect("arrived").body;
     assert_eq!(document["timestamp"], "2035-01-01T00:00:00.000Z");
@@ -134,10 +184,23 @@ async fn odd_events_are_mapped_skipped_or_set_aside_by_name_and_never_harm_the_o
     let opens = &types["users.messages.email.Open"];
     assert_eq!(opens["skipped"]["no external_user_id"], 2, "{opens}");
     assert_eq!(opens["dead"]["too-large"], 1, "{opens}");
-    assert_eq!(opens["dead"].as_object().expect("reasons").len(), 2, "the size and the time: {opens}");
-    assert_eq!(types["users.messages.hologram.Seen"]["skipped"]["unmapped"], 1, "{types}");
-    let malformed = status["sources"]["braze"]["malformed"].as_object().expect("reasons");
-    assert_eq!(malformed.values().filter_map(Value::as_u64).sum::<u64>(), 4, "{malformed:?}");
+    assert_eq!(
+        opens["dead"].as_object().expect("reasons").len(),
+        2,
+        "the size and the time: {opens}"
+    );
+    assert_eq!(
+        types["users.messages.hologram.Seen"]["skipped"]["unmapped"], 1,
+        "{types}"
+    );
+    let malformed = status["sources"]["braze"]["malformed"]
+        .as_object()
+        .expect("reasons");
+    assert_eq!(
+        malformed.values().filter_map(Value::as_u64).sum::<u64>(),
+        4,
+        "{malformed:?}"
+    );
 }
 
 fn merge(base: &mut Value, over: &Value) {

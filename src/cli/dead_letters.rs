@@ -77,7 +77,10 @@ pub fn run(args: DeadLettersArgs, colour: bool) -> ExitCode {
         Action::List(_) => {
             count += 1;
             let detail: String = letter.detail.chars().take(DETAIL_CHARS).collect();
-            println!("{key}  {}  {}  {}: {detail}", letter.event_type, letter.event_id, letter.reason);
+            println!(
+                "{key}  {}  {}  {}: {detail}",
+                letter.event_type, letter.event_id, letter.reason
+            );
             true
         }
         Action::Export(_) => {
@@ -89,7 +92,10 @@ pub fn run(args: DeadLettersArgs, colour: bool) -> ExitCode {
             let is_it = wanted.is_some_and(|wanted| *wanted == key.to_string());
             if is_it {
                 count += 1;
-                println!("{}", serde_json::to_string_pretty(letter).unwrap_or_default());
+                println!(
+                    "{}",
+                    serde_json::to_string_pretty(letter).unwrap_or_default()
+                );
             }
             !is_it
         }
@@ -101,7 +107,9 @@ pub fn run(args: DeadLettersArgs, colour: bool) -> ExitCode {
     match (&args.action, count) {
         (Action::List(_), count) => eprintln!("{count} dead letters"),
         (Action::Show { letter, .. }, 0) => {
-            eprintln!("error: there is no dead letter `{letter}`; `sluice dead-letters list` has them all");
+            eprintln!(
+                "error: there is no dead letter `{letter}`; `sluice dead-letters list` has them all"
+            );
             return ExitCode::from(1);
         }
         _ => {}

@@ -49,10 +49,16 @@ pub fn run(args: &StatusArgs, colour: bool) -> ExitCode {
         }
     };
     match args.format {
-        StatusFormat::Json => println!("{}", serde_json::to_string_pretty(&status).unwrap_or_default()),
+        StatusFormat::Json => println!(
+            "{}",
+            serde_json::to_string_pretty(&status).unwrap_or_default()
+        ),
         StatusFormat::Human => print(&status, args.types),
     }
-    let is_held = status.connectors.values().any(|connector| connector.held.is_some());
+    let is_held = status
+        .connectors
+        .values()
+        .any(|connector| connector.held.is_some());
     ExitCode::from(u8::from(is_held))
 }
 
@@ -74,7 +80,10 @@ fn ask(listen: std::net::SocketAddr) -> Option<Status> {
 fn print(status: &Status, types: bool) {
     for (name, source) in &status.sources {
         let malformed: u64 = source.malformed.values().sum();
-        println!("source {name}: {} taken, {} of them duplicates, {malformed} parts set aside", source.taken, source.duplicates);
+        println!(
+            "source {name}: {} taken, {} of them duplicates, {malformed} parts set aside",
+            source.taken, source.duplicates
+        );
         if let Some(endpoint) = &source.endpoint {
             println!("  {endpoint}");
         }
@@ -88,7 +97,10 @@ fn print(status: &Status, types: bool) {
             println!("  since {}: {}", held.since, held.reason);
         }
         println!("  {}", line(&connector.events));
-        for (what, reasons) in [("skipped", &connector.events.skipped), ("dead", &connector.events.dead)] {
+        for (what, reasons) in [
+            ("skipped", &connector.events.skipped),
+            ("dead", &connector.events.dead),
+        ] {
             for (reason, count) in reasons {
                 println!("    {count} {what}: {reason}");
             }

@@ -456,8 +456,14 @@ impl Loader<'_> {
         if let Some(first) = self.entries("alerts").first() {
             let place: Span = first.key_span;
             self.diagnostics.push(
-                Diagnostic::warning("alerts-not-sent", place, "this version reads `alerts` and does not send any yet")
-                    .label("until it does, watch the log for ERROR and the metric sluice_connector_held"),
+                Diagnostic::warning(
+                    "alerts-not-sent",
+                    place,
+                    "this version reads `alerts` and does not send any yet",
+                )
+                .label(
+                    "until it does, watch the log for ERROR and the metric sluice_connector_held",
+                ),
             );
         }
         let is_open = self

@@ -71,7 +71,10 @@ pub enum Settled {
 impl TypeAccount {
     /// All settled events of the type.
     pub fn settled(&self) -> u64 {
-        self.delivered + self.skipped.values().sum::<u64>() + self.dead.values().sum::<u64>() + self.expired
+        self.delivered
+            + self.skipped.values().sum::<u64>()
+            + self.dead.values().sum::<u64>()
+            + self.expired
     }
 }
 

@@ -166,7 +166,9 @@ impl Connector {
                 });
             }
             let has_room = pump.ready.is_empty() && pump.waiting_bytes < WAITING_BYTES_MAX;
-            let flush_at = pump.current_since.map(|since| since + pump.connector.flush_after);
+            let flush_at = pump
+                .current_since
+                .map(|since| since + pump.connector.flush_after);
             let commit_at = (pump.unsaved > 0).then(|| pump.last_commit + COMMIT_AFTER);
             tokio::select! {
                 biased;
@@ -213,7 +215,11 @@ impl Pump {
                 continue;
             }
             if mark.duplicate {
-                self.settle(sequence, &mark.event_type, &Settled::Skipped("duplicate".to_owned()));
+                self.settle(
+                    sequence,
+                    &mark.event_type,
+                    &Settled::Skipped("duplicate".to_owned()),
+                );
                 continue;
             }
             let event = record.event_bytes(mark);
@@ -229,7 +235,14 @@ impl Pump {
         let value: serde_json::Value = match serde_json::from_slice(&event) {
             Ok(value) => value,
             Err(problem) => {
-                let dead = self.dead_event(sequence, event_type, id, &event, "not JSON", &problem.to_string());
+                let dead = self.dead_event(
+                    sequence,
+                    event_type,
+                    id,
+                    &event,
+                    "not JSON",
+                    &problem.to_string(),
+                );
                 return self.bury(sequence, event_type, dead);
             }
         };
@@ -244,11 +257,22 @@ impl Pump {
             Mapped::Unmapped => match self.connector.unmapped {
                 Unmapped::Skip => self.settle(sequence, event_type, &skipped("unmapped")),
                 Unmapped::DeadLetter => {
-                    let dead = self.dead_event(sequence, event_type, id, &event, "unmapped", "no rule is on this type");
+                    let dead = self.dead_event(
+                        sequence,
+                        event_type,
+                        id,
+                        &event,
+                        "unmapped",
+                        "no rule is on this type",
+                    );
                     self.bury(sequence, event_type, dead);
                 }
             },
-            Mapped::Dead { reason, detail, rule } => {
+            Mapped::Dead {
+                reason,
+                detail,
+                rule,
+            } => {
                 let mut dead = self.dead_event(sequence, event_type, id, &event, &reason, &detail);
                 dead.rule = rule;
                 self.bury(sequence, event_type, dead);
@@ -282,19 +306,31 @@ impl Pump {
     /// Check a document and put it into the current batch.
     fn batch(&mut self, mut item: Item) {
         let limits = &self.connector.courier.limits;
-        let body = match self.connector.courier.sink.prepare(item.document.body.clone()) {
+        let body = match self
+            .connector
+            .courier
+            .sink
+            .prepare(item.document.body.clone())
+        {
             Ok(body) => body,
             Err(rejection) => {
                 return self.settle_dead(&item, rejection.code.to_owned(), rejection.detail, 0);
             }
         };
         if body.len() > limits.document_bytes_max {
-            let detail = format!("{} bytes; the sink takes {}", body.len(), limits.document_bytes_max);
+            let detail = format!(
+                "{} bytes; the sink takes {}",
+                body.len(),
+                limits.document_bytes_max
+            );
             return self.settle_dead(&item, "too-large".to_owned(), detail, 0);
         }
         item.document.body = body;
         let bytes = item.document.body.len() + 1;
-        let documents_max = limits.batch_documents_max.min(self.connector.documents_max).max(1);
+        let documents_max = limits
+            .batch_documents_max
+            .min(self.connector.documents_max)
+            .max(1);
         let bytes_max = limits.batch_bytes_max.saturating_sub(limits.envelope_bytes);
         if self.current_bytes + bytes > bytes_max {
             self.flush();
@@ -318,7 +354,9 @@ impl Pump {
 
     fn settle_all(&mut self, done: Vec<(Item, Final)>) {
         for (item, outcome) in done {
-            self.waiting_bytes = self.waiting_bytes.saturating_sub(item.document.body.len() + 1);
+            self.waiting_bytes = self
+                .waiting_bytes
+                .saturating_sub(item.document.body.len() + 1);
             match outcome {
                 Final::Delivered => {
                     self.state.account.documents.delivered += 1;
@@ -333,7 +371,14 @@ impl Pump {
 
     fn settle_dead(&mut self, item: &Item, reason: String, detail: String, tries: u32) {
         let document = &item.document;
-        let mut dead = self.dead_event(item.sequence, &document.event_type, &document.event_id, &item.event, &reason, &detail);
+        let mut dead = self.dead_event(
+            item.sequence,
+            &document.event_type,
+            &document.event_id,
+            &item.event,
+            &reason,
+            &detail,
+        );
         dead.rule = Some(item.rule.to_string());
         dead.tries = tries;
         dead.document = Some(String::from_utf8_lossy(&document.body).into_owned());
@@ -370,10 +415,19 @@ impl Pump {
     }
 
     fn keep(&mut self, dead: &DeadLetter) {
-        self.dead_letters.push(serde_json::to_vec(dead).expect("a dead letter is plain data"));
+        self.dead_letters
+            .push(serde_json::to_vec(dead).expect("a dead letter is plain data"));
     }
 
-    fn dead_event(&self, sequence: u64, event_type: &str, id: &str, event: &Bytes, reason: &str, detail: &str) -> DeadLetter {
+    fn dead_event(
+        &self,
+        sequence: u64,
+        event_type: &str,
+        id: &str,
+        event: &Bytes,
+        reason: &str,
+        detail: &str,
+    ) -> DeadLetter {
         DeadLetter {
             at: Timestamp::now(),
             connector: self.connector.name.clone(),
@@ -447,11 +501,18 @@ impl Pump {
     }
 
     fn hold_after_panic(&mut self) {
-        self.connector.courier.gate.hold("the sink plugin crashed; restart sluice and report this to the plugin's author".to_owned());
+        self.connector.courier.gate.hold(
+            "the sink plugin crashed; restart sluice and report this to the plugin's author"
+                .to_owned(),
+        );
         error!(connector = %self.connector.name, "the sink plugin crashed. The connector stands still, its events stay in the journal.");
     }
 
-    async fn drain(&mut self, deliveries: &mut JoinSet<()>, outcomes: &mut mpsc::Receiver<Vec<(Item, Final)>>) {
+    async fn drain(
+        &mut self,
+        deliveries: &mut JoinSet<()>,
+        outcomes: &mut mpsc::Receiver<Vec<(Item, Final)>>,
+    ) {
         let deadline = Instant::now() + DRAIN_TIME;
         while !deliveries.is_empty() {
             tokio::select! {
@@ -467,4 +528,3 @@ impl Pump {
         deliveries.abort_all();
     }
 }
-

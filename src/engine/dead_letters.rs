@@ -22,10 +22,15 @@ pub struct Filter {
 
 impl Filter {
     fn takes(&self, letter: &DeadLetter) -> bool {
-        let fits = |wanted: &Option<String>, value: &str| wanted.as_ref().is_none_or(|wanted| wanted == value);
+        let fits = |wanted: &Option<String>, value: &str| {
+            wanted.as_ref().is_none_or(|wanted| wanted == value)
+        };
         fits(&self.connector, &letter.connector)
             && fits(&self.event_type, &letter.event_type)
-            && self.reason.as_ref().is_none_or(|part| letter.reason.contains(part.as_str()))
+            && self
+                .reason
+                .as_ref()
+                .is_none_or(|part| letter.reason.contains(part.as_str()))
     }
 }
 
@@ -54,7 +59,8 @@ pub fn for_each_dead_letter(
         };
         after = Some(last.clone());
         for (key, bytes) in &page {
-            let letter: DeadLetter = serde_json::from_slice(bytes).map_err(|problem| state(&problem))?;
+            let letter: DeadLetter =
+                serde_json::from_slice(bytes).map_err(|problem| state(&problem))?;
             if filter.takes(&letter) && !each(key, &letter) {
                 return Ok(());
             }

@@ -123,7 +123,8 @@ impl Courier {
                     self.refuse(&mut parts, &mut done, items, tries, reason);
                 }
                 Delivery::Each(outcomes) => {
-                    self.each(&mut parts, &mut done, leave, items, outcomes, tries).await;
+                    self.each(&mut parts, &mut done, leave, items, outcomes, tries)
+                        .await;
                 }
             }
         }
@@ -182,7 +183,13 @@ impl Courier {
                     done.push((item, Final::Delivered));
                 }
                 Outcome::Rejected { reason } => {
-                    done.push((item, Final::Dead { answer: reason, tries }));
+                    done.push((
+                        item,
+                        Final::Dead {
+                            answer: reason,
+                            tries,
+                        },
+                    ));
                 }
                 Outcome::Retry { reason, after } => {
                     pause = Some((reason, after));
@@ -223,7 +230,10 @@ impl Courier {
         }
         let refused = self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
         if refused > REFUSED_IN_A_ROW_MAX {
-            self.hold(&items, format!("everything is refused, the last {refused} documents in a row: {reason}"));
+            self.hold(
+                &items,
+                format!("everything is refused, the last {refused} documents in a row: {reason}"),
+            );
             parts.push((items, tries));
             return;
         }
@@ -232,7 +242,13 @@ impl Courier {
                 connector = %self.connector, event = %item.document.event_id, rule = %item.rule,
                 "refused by the sink: {reason}; it is in the dead letters"
             );
-            done.push((item, Final::Dead { answer: reason, tries }));
+            done.push((
+                item,
+                Final::Dead {
+                    answer: reason,
+                    tries,
+                },
+            ));
         }
     }
 

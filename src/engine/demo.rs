@@ -50,7 +50,10 @@ pub struct DemoOptions {
 /// Run the demo.
 pub fn demo_command(options: &DemoOptions) -> ExitCode {
     let folder = std::env::temp_dir().join(format!("sluice-demo-{}", std::process::id()));
-    let code = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let code = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime.block_on(demo(options, &folder)),
         Err(problem) => Err(format!("no threads to run on: {problem}")),
     };
@@ -65,29 +68,41 @@ pub fn demo_command(options: &DemoOptions) -> ExitCode {
 }
 
 async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, String> {
-    std::fs::create_dir_all(folder).map_err(|problem| format!("{} cannot be made: {problem}", folder.display()))?;
+    std::fs::create_dir_all(folder)
+        .map_err(|problem| format!("{} cannot be made: {problem}", folder.display()))?;
     let mut prepared = load(options, folder)?;
     prepared.config.journal.path = folder.join("data");
     let mut doubles: Vec<Box<dyn Double>> = Vec::new();
     for (name, connector) in &mut prepared.config.connectors {
-        let start = connector
-            .sink
-            .plugin
-            .double
-            .ok_or_else(|| format!("the sink of connector `{name}` has no local double; the demo needs one"))?;
-        let double = start().await.map_err(|problem| format!("the double does not start: {problem}"))?;
-        if let (Some(settings), Some(over)) = (connector.sink.settings.as_object_mut(), double.settings().as_object()) {
+        let start = connector.sink.plugin.double.ok_or_else(|| {
+            format!("the sink of connector `{name}` has no local double; the demo needs one")
+        })?;
+        let double = start()
+            .await
+            .map_err(|problem| format!("the double does not start: {problem}"))?;
+        if let (Some(settings), Some(over)) = (
+            connector.sink.settings.as_object_mut(),
+            double.settings().as_object(),
+        ) {
             settings.extend(over.clone());
         }
         doubles.push(double);
     }
-    let (source_name, source) = prepared.config.sources.first().ok_or("the config has no source")?;
+    let (source_name, source) = prepared
+        .config
+        .sources
+        .first()
+        .ok_or("the config has no source")?;
     let source_name = source_name.clone();
     let (Some(feed), Some(catalogue)) = (source.plugin.feed, source.plugin.catalogue) else {
-        return Err(format!("the source `{source_name}` has no feeder or no catalogue; the demo needs both"));
+        return Err(format!(
+            "the source `{source_name}` has no feeder or no catalogue; the demo needs both"
+        ));
     };
     let settings = source.settings.clone();
-    let running = Running::start(prepared).await.map_err(|problem| problem.to_string())?;
+    let running = Running::start(prepared)
+        .await
+        .map_err(|problem| problem.to_string())?;
     let shared = running.shared();
     let endpoint = tokio::time::timeout(Duration::from_secs(10), shared.endpoint(&source_name))
         .await
@@ -95,7 +110,10 @@ async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, String> 
         .flatten()
         .ok_or("the source did not come up")?;
     println!("source    {source_name}: {endpoint}");
-    println!("journal   {} (removed at the end)", folder.join("data").display());
+    println!(
+        "journal   {} (removed at the end)",
+        folder.join("data").display()
+    );
 
     let feeder: Arc<dyn Feeder> = Arc::from(feed(endpoint, settings));
     let started = Instant::now();
@@ -113,7 +131,11 @@ async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, String> 
         events.received == events.settled()
     });
     running.shutdown().await;
-    Ok(if balanced { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    Ok(if balanced {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
+    })
 }
 
 fn load(options: &DemoOptions, folder: &Path) -> Result<Prepared, String> {
@@ -121,7 +143,8 @@ fn load(options: &DemoOptions, folder: &Path) -> Result<Prepared, String> {
         Some(path) => path.clone(),
         None => {
             let path = folder.join("demo.yaml");
-            std::fs::write(&path, crate::builtin::DEMO).map_err(|problem| format!("{}: {problem}", path.display()))?;
+            std::fs::write(&path, crate::builtin::DEMO)
+                .map_err(|problem| format!("{}: {problem}", path.display()))?;
             path
         }
     };
@@ -130,7 +153,10 @@ fn load(options: &DemoOptions, folder: &Path) -> Result<Prepared, String> {
     let environment = |name: &str| std::env::var(name).ok();
     let prepared = prepare(&path, Mode::Run, &environment, &mut files, &mut diagnostics);
     if !diagnostics.is_empty() {
-        eprint!("{}", render(&diagnostics, &files, Format::Human, options.colour));
+        eprint!(
+            "{}",
+            render(&diagnostics, &files, Format::Human, options.colour)
+        );
     }
     prepared.ok_or_else(|| "the config has errors".to_owned())
 }
@@ -143,7 +169,11 @@ type Firsts = BTreeMap<String, Vec<(String, String)>>;
 const FIRSTS: usize = 12;
 
 /// An event of the type that became a document, with that document.
-fn pair<'a>(firsts: &'a Firsts, event_type: &str, double: &dyn Double) -> Option<(&'a str, ReceivedDocument)> {
+fn pair<'a>(
+    firsts: &'a Firsts,
+    event_type: &str,
+    double: &dyn Double,
+) -> Option<(&'a str, ReceivedDocument)> {
     firsts
         .get(event_type)?
         .iter()
@@ -157,8 +187,10 @@ async fn send(
 ) -> Result<Firsts, String> {
     let types = &catalogue.events;
     let bar = ProgressBar::new(options.events).with_style(
-        ProgressStyle::with_template("sending   {bar:40} {human_pos}/{human_len} events  {per_sec}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+        ProgressStyle::with_template(
+            "sending   {bar:40} {human_pos}/{human_len} events  {per_sec}",
+        )
+        .unwrap_or_else(|_| ProgressStyle::default_bar()),
     );
     let mut firsts = Firsts::new();
     let mut requests = tokio::task::JoinSet::new();
@@ -173,7 +205,10 @@ async fn send(
             let text = event.to_string();
             let kept = firsts.entry(event_type.name.clone()).or_default();
             if kept.len() < FIRSTS {
-                kept.push((event["id"].as_str().unwrap_or_default().to_owned(), text.clone()));
+                kept.push((
+                    event["id"].as_str().unwrap_or_default().to_owned(),
+                    text.clone(),
+                ));
             }
             body.push(text);
         }
@@ -185,7 +220,8 @@ async fn send(
         requests.spawn(async move { feeder.send(body).await });
         bar.inc(count as u64);
         if let Some(rate) = options.rate.filter(|rate| *rate > 0) {
-            tokio::time::sleep_until(started + Duration::from_secs_f64(sent as f64 / rate as f64)).await;
+            tokio::time::sleep_until(started + Duration::from_secs_f64(sent as f64 / rate as f64))
+                .await;
         }
     }
     while let Some(result) = requests.join_next().await {
@@ -195,7 +231,9 @@ async fn send(
     Ok(firsts)
 }
 
-fn joined(result: Option<Result<Result<(), String>, tokio::task::JoinError>>) -> Result<(), String> {
+fn joined(
+    result: Option<Result<Result<(), String>, tokio::task::JoinError>>,
+) -> Result<(), String> {
     match result {
         None | Some(Ok(Ok(()))) => Ok(()),
         Some(Ok(Err(problem))) => Err(format!("the source did not take a request: {problem}")),
@@ -213,18 +251,37 @@ async fn settle(shared: &Shared) -> Result<(), String> {
             waiting = now;
             since = Instant::now();
         } else if since.elapsed() > STALLED {
-            return Err(format!("{waiting} events are still waiting after {} s without progress", STALLED.as_secs()));
+            return Err(format!(
+                "{waiting} events are still waiting after {} s without progress",
+                STALLED.as_secs()
+            ));
         }
     }
     Ok(())
 }
 
-fn report(shared: &Shared, firsts: &Firsts, doubles: &[Box<dyn Double>], took: Duration, colour: bool) {
-    let bold = |text: &str| if colour { format!("\u{1b}[1m{text}\u{1b}[0m") } else { text.to_owned() };
+fn report(
+    shared: &Shared,
+    firsts: &Firsts,
+    doubles: &[Box<dyn Double>],
+    took: Duration,
+    colour: bool,
+) {
+    let bold = |text: &str| {
+        if colour {
+            format!("\u{1b}[1m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    };
     let status = shared.status();
     for ((name, connector), double) in status.connectors.iter().zip(doubles) {
-        println!("\n{}", bold(&format!("What became of what · connector {name}")));
-        let mut rows = vec![["event type", "became", "received", "delivered", "not sent"].map(str::to_owned)];
+        println!(
+            "\n{}",
+            bold(&format!("What became of what · connector {name}"))
+        );
+        let mut rows =
+            vec![["event type", "became", "received", "delivered", "not sent"].map(str::to_owned)];
         for (event_type, balance) in &connector.types {
             let title = pair(firsts, event_type, &**double)
                 .map_or_else(|| "-".to_owned(), |(_, document)| document.title);
@@ -253,10 +310,22 @@ fn report(shared: &Shared, firsts: &Firsts, doubles: &[Box<dyn Double>], took: D
         println!(
             "{}\n  {} received = {} delivered + {} skipped + {} dead + {} expired + {} waiting   ({} documents, {} requests, {} tried again, {:.1} s)",
             bold("The balance"),
-            events.received, events.delivered, events.skipped_total(), events.dead_total(), events.expired, events.waiting,
-            connector.documents.delivered, connector.requests, connector.retries, took.as_secs_f64(),
+            events.received,
+            events.delivered,
+            events.skipped_total(),
+            events.dead_total(),
+            events.expired,
+            events.waiting,
+            connector.documents.delivered,
+            connector.requests,
+            connector.retries,
+            took.as_secs_f64(),
         );
-        println!("  the double took {} documents as valid{}", double.accepted(), dropped(&**double));
+        println!(
+            "  the double took {} documents as valid{}",
+            double.accepted(),
+            dropped(&**double)
+        );
     }
     println!(
         "\n{}\n  sluice init my-sync       a folder to begin with: config, your own mappings, a test\n  sluice map --sample TYPE  what one event becomes, and why\n  sluice coverage           every event type and its rule\n  README.md                 the first real run",
@@ -269,7 +338,10 @@ fn dropped(double: &dyn Double) -> String {
     if dropped.is_empty() {
         return ", none dropped".to_owned();
     }
-    let list: Vec<String> = dropped.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+    let list: Vec<String> = dropped
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
     format!("; dropped after its yes: {}", list.join(", "))
 }
 
@@ -278,7 +350,12 @@ fn not_sent(balance: &Balance) -> String {
         .skipped
         .iter()
         .map(|(reason, count)| format!("{count} {reason}"))
-        .chain(balance.dead.iter().map(|(reason, count)| format!("{count} dead: {reason}")))
+        .chain(
+            balance
+                .dead
+                .iter()
+                .map(|(reason, count)| format!("{count} dead: {reason}")),
+        )
         .collect();
     list.join(", ")
 }
@@ -304,7 +381,11 @@ fn table<const N: usize>(rows: &[[String; N]], bold: &dyn Fn(&str) -> String) ->
             };
         }
         let line = line.trim_end();
-        let _ = writeln!(out, "{}", if at == 0 { bold(line) } else { line.to_owned() });
+        let _ = writeln!(
+            out,
+            "{}",
+            if at == 0 { bold(line) } else { line.to_owned() }
+        );
     }
     out
 }

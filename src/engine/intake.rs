@@ -26,7 +26,9 @@ use tokio::sync::Notify;
 use tracing::{error, info, warn};
 
 use super::connector::DeadLetter;
-use crate::journal::{AppendError, EventMark, Log, MalformedMark, Reader, Record, Store, StoreCommit, StoreError};
+use crate::journal::{
+    AppendError, EventMark, Log, MalformedMark, Reader, Record, Store, StoreCommit, StoreError,
+};
 
 /// What a source is told to wait before it comes again.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -153,7 +155,9 @@ impl SourceIntake {
     }
 
     fn lock<'a, T>(&self, mutex: &'a Mutex<T>) -> std::sync::MutexGuard<'a, T> {
-        mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        mutex
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     async fn append(&self, submission: Submission) -> Result<(), IntakeError> {
@@ -166,31 +170,60 @@ impl SourceIntake {
         }
         let (events, hashes) = match self.window {
             Some(_) => self.mark_duplicates(submission.events).await?,
-            None => (submission.events.into_iter().map(|event| mark(event, false)).collect(), Vec::new()),
+            None => (
+                submission
+                    .events
+                    .into_iter()
+                    .map(|event| mark(event, false))
+                    .collect(),
+                Vec::new(),
+            ),
         };
         let malformed: Vec<MalformedMark> = submission
             .malformed
             .into_iter()
-            .map(|part| MalformedMark { start: part.start, end: part.end, reason: part.reason })
+            .map(|part| MalformedMark {
+                start: part.start,
+                end: part.end,
+                reason: part.reason,
+            })
             .collect();
         // Runs to its end even if the source goes away in the middle, so that an id never stays
         // among those being written.
-        let guard = WritingGuard { intake: self, hashes };
+        let guard = WritingGuard {
+            intake: self,
+            hashes,
+        };
         let mut appended = self
             .log
-            .append(now_ms(), events.clone(), malformed.clone(), submission.body.clone())
+            .append(
+                now_ms(),
+                events.clone(),
+                malformed.clone(),
+                submission.body.clone(),
+            )
             .await;
         while self.expires_oldest && matches!(appended, Err(AppendError::Full { .. })) {
             let log = Arc::clone(&self.log);
             let gone = tokio::task::spawn_blocking(move || log.expire_oldest()).await;
-            let Ok(gone) = gone.map(|gone| gone.sequences).map(|range| range.end - range.start) else { break };
+            let Ok(gone) = gone
+                .map(|gone| gone.sequences)
+                .map(|range| range.end - range.start)
+            else {
+                break;
+            };
             if gone == 0 {
                 break;
             }
             error!(source = %self.name, "the journal is full: the oldest {gone} events were removed, as `when_full: expire_oldest` says");
             appended = self
                 .log
-                .append(now_ms(), events.clone(), malformed.clone(), submission.body.clone())
+                .append(
+                    now_ms(),
+                    events.clone(),
+                    malformed.clone(),
+                    submission.body.clone(),
+                )
                 .await;
         }
         match appended {
@@ -201,7 +234,9 @@ impl SourceIntake {
                 }
                 self.set_aside(&malformed, &submission.body)
             }
-            Err(AppendError::Full { .. }) => Err(IntakeError::Full { retry_after: RETRY_AFTER }),
+            Err(AppendError::Full { .. }) => Err(IntakeError::Full {
+                retry_after: RETRY_AFTER,
+            }),
             Err(AppendError::Closed) => Err(IntakeError::Stopping),
             Err(problem) => {
                 error!(source = %self.name, "the journal cannot be written: {problem}. The upstream is asked to come again; nothing is lost.");
@@ -220,7 +255,9 @@ impl SourceIntake {
         let mut dead_letters = Vec::with_capacity(parts.len());
         for part in parts {
             *after.entry(part.reason.clone()).or_default() += 1;
-            let raw = body.get(part.start as usize..part.end as usize).unwrap_or_default();
+            let raw = body
+                .get(part.start as usize..part.end as usize)
+                .unwrap_or_default();
             let dead = DeadLetter::of_source(&self.name, &part.reason, raw);
             dead_letters.push(serde_json::to_vec(&dead).expect("a dead letter is plain data"));
         }
@@ -239,7 +276,11 @@ impl SourceIntake {
         }
         *malformed = after;
         drop(malformed);
-        let reasons: Vec<&str> = parts.iter().take(3).map(|part| part.reason.as_str()).collect();
+        let reasons: Vec<&str> = parts
+            .iter()
+            .take(3)
+            .map(|part| part.reason.as_str())
+            .collect();
         warn!(source = %self.name, "{} parts of a request were no events ({}); they are in the dead letters", parts.len(), reasons.join(", "));
         Ok(())
     }
@@ -250,7 +291,10 @@ impl SourceIntake {
         &self,
         events: Vec<sluice_sdk::EventMark>,
     ) -> Result<(Vec<EventMark>, Vec<IdHash>), IntakeError> {
-        let hashes: Vec<IdHash> = events.iter().map(|event| hash(&self.name, &event.id)).collect();
+        let hashes: Vec<IdHash> = events
+            .iter()
+            .map(|event| hash(&self.name, &event.id))
+            .collect();
         loop {
             let appended = self.appended.notified();
             tokio::pin!(appended);
@@ -381,7 +425,11 @@ impl Keeper {
         view: Arc<RwLock<SourceState>>,
     ) -> (Self, Reader) {
         state.sequence = state.sequence.max(intake.log.oldest_sequence());
-        let mut keeper = Self { intake, state, view };
+        let mut keeper = Self {
+            intake,
+            state,
+            view,
+        };
         let mut reader = keeper.intake.log.reader(keeper.state.sequence);
         loop {
             match reader.try_next() {
@@ -460,7 +508,9 @@ impl Keeper {
     /// The ids first: were the state ahead of them, a crash between would let a duplicate pass.
     fn save(&self, ids: &[(i64, Vec<IdHash>)]) -> Result<(), StoreError> {
         for (received_ms, hashes) in ids {
-            self.intake.store.remember(&self.intake.name, hashes, *received_ms)?;
+            self.intake
+                .store
+                .remember(&self.intake.name, hashes, *received_ms)?;
         }
         self.intake.store.commit(&StoreCommit {
             connector: keeper_key(&self.intake.name),

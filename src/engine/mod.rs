@@ -9,16 +9,16 @@
 
 pub mod account;
 pub mod connector;
-pub mod dead_letters;
 pub mod cursor;
+pub mod dead_letters;
 pub mod delivery;
 pub mod demo;
 pub mod gate;
 pub mod intake;
 pub mod prepare;
 mod run;
+pub mod status;
 #[cfg(test)]
 mod tests;
-pub mod status;
 
 pub use run::{RunOptions, Running, Shared, StartError, asked_to_stop, read_status, run_command};

@@ -123,10 +123,18 @@ impl Running {
             let window = source.deduplicate;
             let expires_oldest = config.journal.when_full == WhenFull::ExpireOldest;
             let malformed = load_state(&journal, &malformed_key(name))?.unwrap_or_default();
-            let intake = SourceIntake::new(name.clone(), Arc::clone(&log), store, window, expires_oldest, malformed);
+            let intake = SourceIntake::new(
+                name.clone(),
+                Arc::clone(&log),
+                store,
+                window,
+                expires_oldest,
+                malformed,
+            );
             let state: SourceState = load_state(&journal, &keeper_key(name))?.unwrap_or_default();
             let view = Arc::new(RwLock::new(state.clone()));
-            let (keeper, reader) = Keeper::catch_up(Arc::clone(&intake), state, Arc::clone(&view)).await;
+            let (keeper, reader) =
+                Keeper::catch_up(Arc::clone(&intake), state, Arc::clone(&view)).await;
             helpers.spawn(keeper.run(reader, stop_connectors.clone()));
             source_views.insert(
                 name.clone(),
@@ -141,12 +149,12 @@ impl Running {
         }
         for ready in prepared.connectors {
             let settings = &config.connectors[&ready.name];
-            let sink = (settings.sink.plugin.build)(settings.sink.settings.clone()).map_err(|problem| {
-                StartError::Plugin {
+            let sink = (settings.sink.plugin.build)(settings.sink.settings.clone()).map_err(
+                |problem| StartError::Plugin {
                     what: format!("sink of connector `{}`", ready.name),
                     problem,
-                }
-            })?;
+                },
+            )?;
             let log = Arc::clone(&source_views[&settings.source].log);
             let state = match load_state(&journal, &ready.name)? {
                 Some(state) => state,
@@ -242,7 +250,9 @@ impl Running {
         while self.connectors.join_next().await.is_some() {}
         while self.helpers.join_next().await.is_some() {}
         if let Err(problem) = self.shared.journal.store().sync() {
-            warn!("the last cursors may not be on disk: {problem}; after a power loss some documents would be sent once more");
+            warn!(
+                "the last cursors may not be on disk: {problem}; after a power loss some documents would be sent once more"
+            );
         }
     }
 }
@@ -306,7 +316,10 @@ async fn first_check(courier: Arc<Courier>) {
     }
 }
 
-fn load_state<T: serde::de::DeserializeOwned>(journal: &Journal, name: &str) -> Result<Option<T>, StartError> {
+fn load_state<T: serde::de::DeserializeOwned>(
+    journal: &Journal,
+    name: &str,
+) -> Result<Option<T>, StartError> {
     let Some(bytes) = journal
         .store()
         .load_connector(name)
@@ -314,9 +327,9 @@ fn load_state<T: serde::de::DeserializeOwned>(journal: &Journal, name: &str) -> 
     else {
         return Ok(None);
     };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|problem| StartError::State(format!("the state of `{name}` is damaged: {problem}")))
+    serde_json::from_slice(&bytes).map(Some).map_err(|problem| {
+        StartError::State(format!("the state of `{name}` is damaged: {problem}"))
+    })
 }
 
 /// The state of a connector that never ran: where it begins, and how many events of each type lie
@@ -352,7 +365,11 @@ impl Shared {
             .connectors
             .iter()
             .map(|(name, connector)| {
-                let state = connector.state.read().map(|state| state.clone()).unwrap_or_default();
+                let state = connector
+                    .state
+                    .read()
+                    .map(|state| state.clone())
+                    .unwrap_or_default();
                 let received = self
                     .sources
                     .get(&connector.source)
@@ -361,7 +378,10 @@ impl Shared {
                 let (events, types) = balances(&received, &state);
                 let held = match connector.courier.gate.state() {
                     GateState::Open => None,
-                    GateState::Held { reason, since } => Some(Held { reason, since: since.to_string() }),
+                    GateState::Held { reason, since } => Some(Held {
+                        reason,
+                        since: since.to_string(),
+                    }),
                 };
                 let status = ConnectorStatus {
                     source: connector.source.clone(),
@@ -390,7 +410,11 @@ impl Shared {
 
     /// Events not settled yet, over all connectors.
     pub fn waiting(&self) -> u64 {
-        self.status().connectors.values().map(|connector| connector.events.waiting).sum()
+        self.status()
+            .connectors
+            .values()
+            .map(|connector| connector.events.waiting)
+            .sum()
     }
 
     /// Wait until a source is up and say where. `None` when it never will be.
@@ -408,19 +432,35 @@ impl Shared {
                 .connectors
                 .values()
                 .filter(|connector| connector.source == *name)
-                .map(|connector| connector.state.read().map(|state| state.cursor.prefix()).unwrap_or(0))
+                .map(|connector| {
+                    connector
+                        .state
+                        .read()
+                        .map(|state| state.cursor.prefix())
+                        .unwrap_or(0)
+                })
                 .fold(keeper, u64::min);
             // The cursors must be on disk before what lies behind them may go.
             if let Err(problem) = self.journal.store().sync() {
-                warn!("cursors cannot be synced: {problem}; nothing is removed from the journal meanwhile");
+                warn!(
+                    "cursors cannot be synced: {problem}; nothing is removed from the journal meanwhile"
+                );
                 return;
             }
             source.log.release(before, now_ms);
         }
-        let window = self.sources.values().filter_map(|source| source.intake.window()).max();
+        let window = self
+            .sources
+            .values()
+            .filter_map(|source| source.intake.window())
+            .max();
         let Some(window) = window else { return };
         let window = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
-        if let Err(problem) = self.journal.store().forget_before(now_ms.saturating_sub(window)) {
+        if let Err(problem) = self
+            .journal
+            .store()
+            .forget_before(now_ms.saturating_sub(window))
+        {
             warn!("old ids cannot be removed: {problem}");
         }
     }
@@ -428,7 +468,11 @@ impl Shared {
 
 impl SourceView {
     fn status(&self) -> SourceStatus {
-        let state = self.state.read().map(|state| state.clone()).unwrap_or_default();
+        let state = self
+            .state
+            .read()
+            .map(|state| state.clone())
+            .unwrap_or_default();
         let last = self.intake.last_event_ms.load(Ordering::Relaxed);
         let silent_ms = Timestamp::now().as_millisecond() - last;
         SourceStatus {
@@ -436,10 +480,20 @@ impl SourceView {
             taken: state.taken,
             duplicates: state.duplicates,
             malformed: self.intake.malformed(),
-            refused: self.intake.notes().into_iter().map(|(what, count)| (what.to_owned(), count)).collect(),
+            refused: self
+                .intake
+                .notes()
+                .into_iter()
+                .map(|(what, count)| (what.to_owned(), count))
+                .collect(),
             silent_for_seconds: (last > 0).then(|| u64::try_from(silent_ms / 1000).unwrap_or(0)),
             journal_bytes: self.log.size_bytes(),
-            lost: self.log.lost().iter().map(|range| range.end - range.start).sum(),
+            lost: self
+                .log
+                .lost()
+                .iter()
+                .map(|range| range.end - range.start)
+                .sum(),
         }
     }
 }
@@ -467,8 +521,14 @@ async fn watch_silence(shared: Arc<Shared>, stop: Stop) {
             () = tokio::time::sleep(SILENCE_EVERY) => {}
         }
         for (name, source) in &shared.sources {
-            let Some(every) = source.expect_every else { continue };
-            let last = source.intake.last_event_ms.load(Ordering::Relaxed).max(started);
+            let Some(every) = source.expect_every else {
+                continue;
+            };
+            let last = source
+                .intake
+                .last_event_ms
+                .load(Ordering::Relaxed)
+                .max(started);
             let silent = Timestamp::now().as_millisecond() - last;
             let is_silent = u128::try_from(silent).unwrap_or(0) > every.as_millis();
             let before = told.insert(name.clone(), is_silent).unwrap_or(false);
@@ -486,15 +546,30 @@ pub fn run_command(options: &RunOptions) -> ExitCode {
     let mut files = Files::default();
     let mut diagnostics = Vec::new();
     let environment = |name: &str| std::env::var(name).ok();
-    let prepared = prepare(&options.config, Mode::Run, &environment, &mut files, &mut diagnostics);
+    let prepared = prepare(
+        &options.config,
+        Mode::Run,
+        &environment,
+        &mut files,
+        &mut diagnostics,
+    );
     if !diagnostics.is_empty() {
-        eprint!("{}", render(&diagnostics, &files, Format::Human, options.colour));
+        eprint!(
+            "{}",
+            render(&diagnostics, &files, Format::Human, options.colour)
+        );
     }
     let Some(prepared) = prepared else {
-        eprintln!("\nNothing was started. `sluice validate {}` shows the same without starting.", options.config.display());
+        eprintln!(
+            "\nNothing was started. `sluice validate {}` shows the same without starting.",
+            options.config.display()
+        );
         return ExitCode::from(1);
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(problem) => {
             eprintln!("error: no threads to run on: {problem}");
@@ -516,14 +591,16 @@ async fn run(prepared: Prepared) -> ExitCode {
     };
     let admin_stop = Stop::default();
     let admin = match admin {
-        Some(listen) => match observe::serve_admin(listen, running.shared(), admin_stop.clone()).await {
-            Ok(task) => Some(task),
-            Err(problem) => {
-                error!("not started: {problem}");
-                running.shutdown().await;
-                return ExitCode::from(1);
+        Some(listen) => {
+            match observe::serve_admin(listen, running.shared(), admin_stop.clone()).await {
+                Ok(task) => Some(task),
+                Err(problem) => {
+                    error!("not started: {problem}");
+                    running.shutdown().await;
+                    return ExitCode::from(1);
+                }
             }
-        },
+        }
         None => None,
     };
     info!(data = %data, connectors = running.shared.connectors.len(), "sluice {} runs", env!("CARGO_PKG_VERSION"));

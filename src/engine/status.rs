@@ -156,18 +156,33 @@ mod tests {
         let mut state = ConnectorState::default();
         state.before.insert("a".to_owned(), 2);
         state.account.settle("a", &Settled::Delivered);
-        state.account.settle("a", &Settled::Skipped("no id".to_owned()));
+        state
+            .account
+            .settle("a", &Settled::Skipped("no id".to_owned()));
         let received = BTreeMap::from([("a".to_owned(), 7), ("b".to_owned(), 1)]);
         let (total, types) = balances(&received, &state);
-        assert_eq!((total.received, total.delivered, total.skipped_total(), total.waiting), (6, 1, 1, 4));
+        assert_eq!(
+            (
+                total.received,
+                total.delivered,
+                total.skipped_total(),
+                total.waiting
+            ),
+            (6, 1, 1, 4)
+        );
         assert_eq!((types["a"].waiting, types["b"].waiting), (3, 1));
     }
 
     #[test]
     fn events_lost_under_an_unknown_type_balance_in_the_sum() {
         let mut state = ConnectorState::default();
-        state.account.settle("(damaged)", &Settled::Dead("lost".to_owned()));
+        state
+            .account
+            .settle("(damaged)", &Settled::Dead("lost".to_owned()));
         let (total, _) = balances(&BTreeMap::from([("a".to_owned(), 1)]), &state);
-        assert_eq!((total.received, total.dead_total(), total.waiting), (1, 1, 0));
+        assert_eq!(
+            (total.received, total.dead_total(), total.waiting),
+            (1, 1, 0)
+        );
     }
 }

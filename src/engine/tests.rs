@@ -40,11 +40,19 @@ impl Sink for Told {
     }
 
     async fn check(&self) -> Result<(), CheckError> {
-        self.checks.lock().expect("not poisoned").pop_front().unwrap_or(Ok(()))
+        self.checks
+            .lock()
+            .expect("not poisoned")
+            .pop_front()
+            .unwrap_or(Ok(()))
     }
 
     async fn deliver(&self, batch: &Batch) -> Delivery {
-        let ids = batch.documents.iter().map(|document| document.event_id.clone()).collect();
+        let ids = batch
+            .documents
+            .iter()
+            .map(|document| document.event_id.clone())
+            .collect();
         self.sent.lock().expect("not poisoned").push(ids);
         (self.answer.lock().expect("not poisoned"))(batch)
     }
@@ -76,14 +84,23 @@ fn dead(done: &[(Item, Final)]) -> Vec<u64> {
 }
 
 fn retry(after: Option<Duration>) -> Delivery {
-    Delivery::All(Outcome::Retry { reason: "503".to_owned(), after })
+    Delivery::All(Outcome::Retry {
+        reason: "503".to_owned(),
+        after,
+    })
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_bad_document_in_two_thousand_is_found_and_the_others_are_delivered() {
     let sink = Told::new(|batch| {
-        if batch.documents.iter().any(|document| document.event_id == "1234") {
-            Delivery::BatchRejected { reason: "400".to_owned() }
+        if batch
+            .documents
+            .iter()
+            .any(|document| document.event_id == "1234")
+        {
+            Delivery::BatchRejected {
+                reason: "400".to_owned(),
+            }
         } else {
             Delivery::All(Outcome::Delivered)
         }
@@ -92,7 +109,11 @@ async fn one_bad_document_in_two_thousand_is_found_and_the_others_are_delivered(
     let done = courier.deliver(items(2_000)).await;
     assert_eq!(done.len(), 2_000);
     assert_eq!(dead(&done), [1234]);
-    assert!(sink.requests() <= 24, "halving takes 2·log2(2000) requests: {}", sink.requests());
+    assert!(
+        sink.requests() <= 24,
+        "halving takes 2·log2(2000) requests: {}",
+        sink.requests()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,12 +136,20 @@ async fn nobody_sends_before_retry_after_has_passed() {
     let mut times = 0;
     let sink = Told::new(move |_| {
         times += 1;
-        if times == 1 { retry(Some(Duration::from_secs(120))) } else { Delivery::All(Outcome::Delivered) }
+        if times == 1 {
+            retry(Some(Duration::from_secs(120)))
+        } else {
+            Delivery::All(Outcome::Delivered)
+        }
     });
     let courier = Courier::new("c".to_owned(), Box::new(sink));
     let start = tokio::time::Instant::now();
     courier.deliver(items(1)).await;
-    assert!(start.elapsed() >= Duration::from_secs(120), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() >= Duration::from_secs(120),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -129,12 +158,19 @@ async fn a_wrong_key_holds_and_goes_on_by_itself_when_the_check_passes() {
     let sink = Told::new(move |_| {
         times += 1;
         if times == 1 {
-            Delivery::All(Outcome::Hold { reason: "401".to_owned() })
+            Delivery::All(Outcome::Hold {
+                reason: "401".to_owned(),
+            })
         } else {
             Delivery::All(Outcome::Delivered)
         }
     });
-    sink.checks.lock().expect("not poisoned").extend(vec![Err(CheckError::Refused("still 401".to_owned())); 100]);
+    sink.checks.lock().expect("not poisoned").extend(vec![
+        Err(CheckError::Refused(
+            "still 401".to_owned()
+        ));
+        100
+    ]);
     let courier = Arc::new(Courier::new("c".to_owned(), Box::new(sink.clone())));
     let delivery = tokio::spawn({
         let courier = Arc::clone(&courier);
@@ -153,7 +189,9 @@ async fn a_wrong_key_holds_and_goes_on_by_itself_when_the_check_passes() {
 
 #[tokio::test(start_paused = true)]
 async fn when_everything_is_refused_it_is_not_the_content_and_nothing_is_buried_without_end() {
-    let sink = Told::new(|_| Delivery::BatchRejected { reason: "400".to_owned() });
+    let sink = Told::new(|_| Delivery::BatchRejected {
+        reason: "400".to_owned(),
+    });
     let courier = Arc::new(Courier::new("c".to_owned(), Box::new(sink)));
     let delivery = tokio::spawn({
         let courier = Arc::clone(&courier);
@@ -188,8 +226,13 @@ async fn each_document_has_its_own_outcome() {
                 .documents
                 .iter()
                 .map(|document| match document.event_id.as_str() {
-                    "0" => Outcome::Rejected { reason: "never".to_owned() },
-                    "1" if times == 1 => Outcome::Retry { reason: "later".to_owned(), after: None },
+                    "0" => Outcome::Rejected {
+                        reason: "never".to_owned(),
+                    },
+                    "1" if times == 1 => Outcome::Retry {
+                        reason: "later".to_owned(),
+                        after: None,
+                    },
                     _ => Outcome::Delivered,
                 })
                 .collect(),
@@ -198,5 +241,9 @@ async fn each_document_has_its_own_outcome() {
     let courier = Courier::new("c".to_owned(), Box::new(sink.clone()));
     let done = courier.deliver(items(3)).await;
     assert_eq!((done.len(), dead(&done)), (3, vec![0]));
-    assert_eq!(sink.sent.lock().expect("not poisoned")[1], ["1"], "only what was not settled goes again");
+    assert_eq!(
+        sink.sent.lock().expect("not poisoned")[1],
+        ["1"],
+        "only what was not settled goes again"
+    );
 }

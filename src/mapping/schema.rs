@@ -9,8 +9,7 @@ use super::convert;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 const PATH: &str = "A JSONPath (RFC 9535) into the event, such as `$.properties.url`.";
-const EXPRESSION: &str =
-    "An RFC 9535 logical expression; `@` is the event. Null counts as absent.";
+const EXPRESSION: &str = "An RFC 9535 logical expression; `@` is the event. Null counts as absent.";
 
 /// The schema of a mapping file.
 pub fn mapping_schema() -> Value {
@@ -162,14 +161,20 @@ fn spread() -> Value {
 }
 
 fn conversion() -> Value {
-    let (with, plain): (Vec<_>, Vec<_>) = convert::ROWS.iter().partition(|row| row.takes_settings());
+    let (with, plain): (Vec<_>, Vec<_>) =
+        convert::ROWS.iter().partition(|row| row.takes_settings());
     let explained: Vec<Value> = plain
         .iter()
         .map(|row| json!({"const": row.name, "description": row.says}))
         .collect();
     let settings: serde_json::Map<String, Value> = with
         .iter()
-        .map(|row| (row.name.to_owned(), json!({"description": format!("{}: `{}`.", row.says, row.example)})))
+        .map(|row| {
+            (
+                row.name.to_owned(),
+                json!({"description": format!("{}: `{}`.", row.says, row.example)}),
+            )
+        })
         .collect();
     let mut all = explained;
     all.push(json!({

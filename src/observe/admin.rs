@@ -17,14 +17,21 @@ use crate::engine::Shared;
 ///
 /// # Errors
 /// A sentence that names the address and what to do, when it cannot be listened on.
-pub async fn serve_admin(listen: std::net::SocketAddr, shared: Arc<Shared>, stop: Stop) -> Result<JoinHandle<()>, String> {
+pub async fn serve_admin(
+    listen: std::net::SocketAddr,
+    shared: Arc<Shared>,
+    stop: Stop,
+) -> Result<JoinHandle<()>, String> {
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(|problem| {
         format!("the admin listener cannot use {listen}: {problem}. Set `admin: {{listen: …}}` to a free address, or `admin: {{listen: off}}`.")
     })?;
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .route("/status", get(|State(shared): State<Arc<Shared>>| async move { Json(shared.status()) }))
+        .route(
+            "/status",
+            get(|State(shared): State<Arc<Shared>>| async move { Json(shared.status()) }),
+        )
         .route("/metrics", get(metrics_text))
         .with_state(shared);
     Ok(tokio::spawn(async move {
@@ -40,15 +47,25 @@ pub async fn serve_admin(listen: std::net::SocketAddr, shared: Arc<Shared>, stop
 /// Ready when every source is up.
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     let status = shared.status();
-    match status.sources.iter().find(|(_, source)| source.endpoint.is_none()) {
+    match status
+        .sources
+        .iter()
+        .find(|(_, source)| source.endpoint.is_none())
+    {
         None => (StatusCode::OK, "ready\n".to_owned()),
-        Some((name, _)) => (StatusCode::SERVICE_UNAVAILABLE, format!("source {name} is not up\n")),
+        Some((name, _)) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("source {name} is not up\n"),
+        ),
     }
 }
 
 async fn metrics_text(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
     (
-        [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
         metrics(&shared.status()),
     )
 }

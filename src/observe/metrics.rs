@@ -8,50 +8,144 @@ use crate::engine::status::Status;
 pub fn metrics(status: &Status) -> String {
     let mut out = String::new();
     let mut family = Family { out: &mut out };
-    family.head("sluice_source_events_total", "counter", "Events taken from the source, duplicates included.");
+    family.head(
+        "sluice_source_events_total",
+        "counter",
+        "Events taken from the source, duplicates included.",
+    );
     for (name, source) in &status.sources {
-        family.row("sluice_source_events_total", &[("source", name)], source.taken);
+        family.row(
+            "sluice_source_events_total",
+            &[("source", name)],
+            source.taken,
+        );
     }
-    family.head("sluice_source_duplicates_total", "counter", "Events that had been taken before.");
+    family.head(
+        "sluice_source_duplicates_total",
+        "counter",
+        "Events that had been taken before.",
+    );
     for (name, source) in &status.sources {
-        family.row("sluice_source_duplicates_total", &[("source", name)], source.duplicates);
+        family.row(
+            "sluice_source_duplicates_total",
+            &[("source", name)],
+            source.duplicates,
+        );
     }
-    family.head("sluice_source_malformed_total", "counter", "Parts of requests that were no events, by reason.");
+    family.head(
+        "sluice_source_malformed_total",
+        "counter",
+        "Parts of requests that were no events, by reason.",
+    );
     for (name, source) in &status.sources {
         for (reason, count) in &source.malformed {
-            family.row("sluice_source_malformed_total", &[("source", name), ("reason", reason)], *count);
+            family.row(
+                "sluice_source_malformed_total",
+                &[("source", name), ("reason", reason)],
+                *count,
+            );
         }
     }
-    family.head("sluice_journal_bytes", "gauge", "Bytes of the source's journal on disk.");
+    family.head(
+        "sluice_journal_bytes",
+        "gauge",
+        "Bytes of the source's journal on disk.",
+    );
     for (name, source) in &status.sources {
-        family.row("sluice_journal_bytes", &[("source", name)], source.journal_bytes);
+        family.row(
+            "sluice_journal_bytes",
+            &[("source", name)],
+            source.journal_bytes,
+        );
     }
-    family.head("sluice_connector_events_total", "counter", "Events by what became of them.");
+    family.head(
+        "sluice_connector_events_total",
+        "counter",
+        "Events by what became of them.",
+    );
     for (name, connector) in &status.connectors {
         for (event_type, balance) in &connector.types {
-            let labels = |outcome| [("connector", name.as_str()), ("type", event_type.as_str()), ("outcome", outcome)];
-            family.row("sluice_connector_events_total", &labels("received"), balance.received);
-            family.row("sluice_connector_events_total", &labels("delivered"), balance.delivered);
-            family.row("sluice_connector_events_total", &labels("skipped"), balance.skipped_total());
-            family.row("sluice_connector_events_total", &labels("dead"), balance.dead_total());
-            family.row("sluice_connector_events_total", &labels("expired"), balance.expired);
+            let labels = |outcome| {
+                [
+                    ("connector", name.as_str()),
+                    ("type", event_type.as_str()),
+                    ("outcome", outcome),
+                ]
+            };
+            family.row(
+                "sluice_connector_events_total",
+                &labels("received"),
+                balance.received,
+            );
+            family.row(
+                "sluice_connector_events_total",
+                &labels("delivered"),
+                balance.delivered,
+            );
+            family.row(
+                "sluice_connector_events_total",
+                &labels("skipped"),
+                balance.skipped_total(),
+            );
+            family.row(
+                "sluice_connector_events_total",
+                &labels("dead"),
+                balance.dead_total(),
+            );
+            family.row(
+                "sluice_connector_events_total",
+                &labels("expired"),
+                balance.expired,
+            );
         }
     }
-    family.head("sluice_connector_waiting_events", "gauge", "Events in the journal that are not settled yet.");
+    family.head(
+        "sluice_connector_waiting_events",
+        "gauge",
+        "Events in the journal that are not settled yet.",
+    );
     for (name, connector) in &status.connectors {
-        family.row("sluice_connector_waiting_events", &[("connector", name)], connector.events.waiting);
+        family.row(
+            "sluice_connector_waiting_events",
+            &[("connector", name)],
+            connector.events.waiting,
+        );
     }
-    family.head("sluice_connector_held", "gauge", "1 while the connector waits for a person to act.");
+    family.head(
+        "sluice_connector_held",
+        "gauge",
+        "1 while the connector waits for a person to act.",
+    );
     for (name, connector) in &status.connectors {
-        family.row("sluice_connector_held", &[("connector", name)], u64::from(connector.held.is_some()));
+        family.row(
+            "sluice_connector_held",
+            &[("connector", name)],
+            u64::from(connector.held.is_some()),
+        );
     }
-    family.head("sluice_connector_requests_total", "counter", "Requests to the sink since the start.");
+    family.head(
+        "sluice_connector_requests_total",
+        "counter",
+        "Requests to the sink since the start.",
+    );
     for (name, connector) in &status.connectors {
-        family.row("sluice_connector_requests_total", &[("connector", name)], connector.requests);
+        family.row(
+            "sluice_connector_requests_total",
+            &[("connector", name)],
+            connector.requests,
+        );
     }
-    family.head("sluice_connector_retries_total", "counter", "Requests that were tried again since the start.");
+    family.head(
+        "sluice_connector_retries_total",
+        "counter",
+        "Requests that were tried again since the start.",
+    );
     for (name, connector) in &status.connectors {
-        family.row("sluice_connector_retries_total", &[("connector", name)], connector.retries);
+        family.row(
+            "sluice_connector_retries_total",
+            &[("connector", name)],
+            connector.retries,
+        );
     }
     out
 }
@@ -69,7 +163,10 @@ impl Family<'_> {
         let labels: Vec<String> = labels
             .iter()
             .map(|(key, value)| {
-                let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                let value = value
+                    .replace('\\', "\\\\")
+                    .replace('"', "\\\"")
+                    .replace('\n', "\\n");
                 format!("{key}=\"{value}\"")
             })
             .collect();
@@ -89,6 +186,9 @@ mod tests {
         connector.events.waiting = 7;
         status.connectors.insert("a\"b".to_owned(), connector);
         let text = metrics(&status);
-        assert!(text.contains("sluice_connector_waiting_events{connector=\"a\\\"b\"} 7\n"), "{text}");
+        assert!(
+            text.contains("sluice_connector_waiting_events{connector=\"a\\\"b\"} 7\n"),
+            "{text}"
+        );
     }
 }

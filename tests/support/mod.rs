@@ -16,11 +16,17 @@ use sluice_sdk::{Double, Feeder, SinkPlugin, SourcePlugin};
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 pub fn source(name: &str) -> &'static SourcePlugin {
-    sluice_sdk::sources().into_iter().find(|plugin| plugin.name == name).expect("a linked source")
+    sluice_sdk::sources()
+        .into_iter()
+        .find(|plugin| plugin.name == name)
+        .expect("a linked source")
 }
 
 pub fn sink(name: &str) -> &'static SinkPlugin {
-    sluice_sdk::sinks().into_iter().find(|plugin| plugin.name == name).expect("a linked sink")
+    sluice_sdk::sinks()
+        .into_iter()
+        .find(|plugin| plugin.name == name)
+        .expect("a linked sink")
 }
 
 pub fn catalogue() -> &'static Catalogue {
@@ -28,13 +34,17 @@ pub fn catalogue() -> &'static Catalogue {
 }
 
 pub async fn double() -> Box<dyn Double> {
-    sink("segment").double.expect("a double")().await.expect("the double starts")
+    sink("segment").double.expect("a double")()
+        .await
+        .expect("the double starts")
 }
 
 /// A config of the main job in `folder`, its sink led to the double.
 pub fn write_config(folder: &Path, double: &dyn Double) -> PathBuf {
     let settings = double.settings();
-    let endpoint = settings["endpoint"].as_str().expect("the double has an endpoint");
+    let endpoint = settings["endpoint"]
+        .as_str()
+        .expect("the double has an endpoint");
     let config = format!(
         "version: 1
 sources:
@@ -78,23 +88,37 @@ impl Sluice {
                 let _ = lines_in.send(line);
             }
         });
-        let mut sluice = Self { child, lines, endpoint: String::new() };
+        let mut sluice = Self {
+            child,
+            lines,
+            endpoint: String::new(),
+        };
         let line = sluice.wait_for_line("ready: ");
         let start = line.find("http").expect("an address");
-        sluice.endpoint = line[start..].split('"').next().expect("an address").to_owned();
+        sluice.endpoint = line[start..]
+            .split('"')
+            .next()
+            .expect("an address")
+            .to_owned();
         sluice
     }
 
     pub fn wait_for_line(&self, part: &str) -> String {
         let until = Instant::now() + PATIENCE;
         let mut seen = Vec::new();
-        while let Ok(line) = self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(until.saturating_duration_since(Instant::now()))
+        {
             if line.contains(part) {
                 return line;
             }
             seen.push(line);
         }
-        panic!("no line with `{part}` came; there were:\n{}", seen.join("\n"));
+        panic!(
+            "no line with `{part}` came; there were:\n{}",
+            seen.join("\n")
+        );
     }
 
     pub fn feeder(&self) -> Box<dyn Feeder> {
@@ -110,7 +134,9 @@ impl Sluice {
 
     /// SIGTERM; gives the exit code.
     pub fn stop(mut self) -> Option<i32> {
-        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        let killed = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status();
         assert!(killed.expect("kill runs").success());
         let until = Instant::now() + PATIENCE;
         loop {
@@ -124,9 +150,17 @@ impl Sluice {
 
     /// Most memory it had at any time so far, in bytes.
     pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
-        let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("the peak");
-        let kib: u64 = line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM"))
+            .expect("the peak");
+        let kib: u64 = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|number| number.parse().ok())
+            .expect("a number");
         kib * 1024
     }
 }
@@ -154,6 +188,10 @@ pub fn status(config: &Path) -> serde_json::Value {
         .arg(config)
         .output()
         .expect("the program starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).expect("JSON")
 }
