@@ -399,10 +399,12 @@ fn taken(from: &Path, used: &Used<'_>) -> Taken {
             if takes {
                 taken.all_but(HashSet::new());
             }
-        } else if whole && source.len() == object.len() + 1 && source.starts_with(object) {
-            if let Some(Step::Name(name)) = source.last() {
-                taken.names.insert(name.clone());
-            }
+        } else if whole
+            && source.len() == object.len() + 1
+            && source.starts_with(object)
+            && let Some(Step::Name(name)) = source.last()
+        {
+            taken.names.insert(name.clone());
         }
     }
     taken
