@@ -21,7 +21,7 @@ enum StatusFormat {
 /// What came in and what became of it. Asks the running process, or reads the data folder.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-In every line: received = delivered + skipped + dead + waiting.
+In every line: received = delivered + skipped + dead + expired + waiting.
 Exit codes: 0 all is well, 1 a connector is held or nothing could be read, 2 wrong use.")]
 pub struct StatusArgs {
     /// The config file.
@@ -106,11 +106,12 @@ fn print(status: &Status, types: bool) {
 
 fn line(balance: &Balance) -> String {
     format!(
-        "{} received = {} delivered + {} skipped + {} dead + {} waiting",
+        "{} received = {} delivered + {} skipped + {} dead + {} expired + {} waiting",
         balance.received,
         balance.delivered,
         balance.skipped_total(),
         balance.dead_total(),
+        balance.expired,
         balance.waiting
     )
 }

@@ -453,6 +453,13 @@ impl Loader<'_> {
     }
 
     fn contacts(&mut self, config: &Config) {
+        if let Some(first) = self.entries("alerts").first() {
+            let place: Span = first.key_span;
+            self.diagnostics.push(
+                Diagnostic::warning("alerts-not-sent", place, "this version reads `alerts` and does not send any yet")
+                    .label("until it does, watch the log for ERROR and the metric sluice_connector_held"),
+            );
+        }
         let is_open = self
             .resolved
             .open

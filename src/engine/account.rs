@@ -1,6 +1,6 @@
 //! The account of one connector, in events by type, with documents beside it.
 //!
-//! `received = delivered + skipped + dead + waiting` at any moment: `received` comes from the
+//! `received = delivered + skipped + dead + expired + waiting` at any moment: `received` comes from the
 //! journal, the settled parts are kept here and persisted with the cursor in one atomic step,
 //! `waiting` is what is left. So no number can drift from another.
 
@@ -41,6 +41,9 @@ pub struct TypeAccount {
     /// In the dead letters, by reason.
     #[serde(default)]
     pub dead: BTreeMap<String, u64>,
+    /// Removed from a full journal before they were sent (`when_full: expire_oldest`).
+    #[serde(default)]
+    pub expired: u64,
 }
 
 /// Documents of all events.
@@ -61,12 +64,14 @@ pub enum Settled {
     Skipped(String),
     /// In the dead letters.
     Dead(String),
+    /// Removed from a full journal before it was sent.
+    Expired,
 }
 
 impl TypeAccount {
     /// All settled events of the type.
     pub fn settled(&self) -> u64 {
-        self.delivered + self.skipped.values().sum::<u64>() + self.dead.values().sum::<u64>()
+        self.delivered + self.skipped.values().sum::<u64>() + self.dead.values().sum::<u64>() + self.expired
     }
 }
 
@@ -81,6 +86,7 @@ impl Account {
             Settled::Delivered => account.delivered += 1,
             Settled::Skipped(reason) => add_one(&mut account.skipped, reason),
             Settled::Dead(reason) => add_one(&mut account.dead, reason),
+            Settled::Expired => account.expired += 1,
         }
     }
 }

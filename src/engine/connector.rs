@@ -113,6 +113,9 @@ struct Pending {
     dead: Option<String>,
 }
 
+/// The type under which expired events are counted: their own went with them.
+const EXPIRED_TYPE: &str = "(expired)";
+
 struct Pump {
     connector: Connector,
     state: ConnectorState,
@@ -414,20 +417,33 @@ impl Pump {
         }
     }
 
-    /// Numbers that the journal cannot give any more (damage, reported there) are settled as such,
-    /// so that the cursor can go on and the account shows them.
+    /// Numbers that the journal cannot give any more are settled as what they are, so that the cursor
+    /// can go on and the account shows them: expired from a full journal, or lost to damage.
     fn pass_over_gap(&mut self, first: u64) {
         if first <= self.next {
             return;
         }
-        let gone = (self.next..first).filter(|sequence| !self.state.cursor.contains(*sequence)).count();
-        error!(connector = %self.connector.name, "{gone} events cannot be read from the journal any more; see the messages of the journal above");
-        self.state.cursor.insert_range(self.next, first);
-        let lost = Settled::Dead("lost to damage of the journal".to_owned());
-        for _ in 0..gone {
-            self.state.account.settle(DAMAGED_TYPE, &lost);
+        let expired_below = self.connector.log.oldest_sequence();
+        let (mut expired, mut lost) = (0_u64, 0_u64);
+        for sequence in self.next..first {
+            if self.state.cursor.contains(sequence) {
+                continue;
+            }
+            if sequence < expired_below {
+                expired += 1;
+                self.settle(sequence, EXPIRED_TYPE, &Settled::Expired);
+            } else {
+                lost += 1;
+                let lost = Settled::Dead("lost to damage of the journal".to_owned());
+                self.settle(sequence, DAMAGED_TYPE, &lost);
+            }
         }
-        self.unsaved += gone;
+        if expired + lost > 0 {
+            error!(
+                connector = %self.connector.name,
+                "{expired} events expired from the full journal and {lost} were lost to damage before they were sent; both are counted"
+            );
+        }
     }
 
     fn hold_after_panic(&mut self) {

@@ -40,6 +40,7 @@ pub struct SourceIntake {
     log: Arc<Log>,
     store: Arc<Store>,
     window: Option<Duration>,
+    expires_oldest: bool,
     ids: Mutex<RecentIds>,
     appended: Notify,
     stopping: AtomicBool,
@@ -96,12 +97,21 @@ fn hash(source: &str, id: &str) -> IdHash {
 
 impl SourceIntake {
     /// For one source. `window` is how long ids are remembered; `None` takes everything as new.
-    pub fn new(name: String, log: Arc<Log>, store: Arc<Store>, window: Option<Duration>, malformed: Malformed) -> Arc<Self> {
+    /// `expires_oldest` makes room in a full journal at the cost of the oldest events.
+    pub fn new(
+        name: String,
+        log: Arc<Log>,
+        store: Arc<Store>,
+        window: Option<Duration>,
+        expires_oldest: bool,
+        malformed: Malformed,
+    ) -> Arc<Self> {
         Arc::new(Self {
             name,
             log,
             store,
             window,
+            expires_oldest,
             ids: Mutex::default(),
             appended: Notify::new(),
             stopping: AtomicBool::new(false),
@@ -158,19 +168,33 @@ impl SourceIntake {
             .into_iter()
             .map(|part| MalformedMark { start: part.start, end: part.end, reason: part.reason })
             .collect();
-        let set_aside = malformed.clone();
-        let body = submission.body.clone();
         // Runs to its end even if the source goes away in the middle, so that an id never stays
         // among those being written.
         let guard = WritingGuard { intake: self, hashes };
-        let appended = self.log.append(now_ms(), events, malformed, submission.body).await;
+        let mut appended = self
+            .log
+            .append(now_ms(), events.clone(), malformed.clone(), submission.body.clone())
+            .await;
+        while self.expires_oldest && matches!(appended, Err(AppendError::Full { .. })) {
+            let log = Arc::clone(&self.log);
+            let gone = tokio::task::spawn_blocking(move || log.expire_oldest()).await;
+            let Ok(gone) = gone.map(|gone| gone.sequences).map(|range| range.end - range.start) else { break };
+            if gone == 0 {
+                break;
+            }
+            error!(source = %self.name, "the journal is full: the oldest {gone} events were removed, as `when_full: expire_oldest` says");
+            appended = self
+                .log
+                .append(now_ms(), events.clone(), malformed.clone(), submission.body.clone())
+                .await;
+        }
         match appended {
             Ok(first) => {
                 guard.written(first + count);
                 if count > 0 {
                     self.last_event_ms.store(now_ms(), Ordering::Relaxed);
                 }
-                self.set_aside(&set_aside, &body)
+                self.set_aside(&malformed, &submission.body)
             }
             Err(AppendError::Full { .. }) => Err(IntakeError::Full { retry_after: RETRY_AFTER }),
             Err(AppendError::Closed) => Err(IntakeError::Stopping),

@@ -68,7 +68,7 @@ pub struct Held {
     pub since: String,
 }
 
-/// `received = delivered + skipped + dead + waiting`, in events.
+/// `received = delivered + skipped + dead + expired + waiting`, in events.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Balance {
     /// In the journal since this connector began.
@@ -79,6 +79,9 @@ pub struct Balance {
     pub skipped: BTreeMap<String, u64>,
     /// In the dead letters, by reason.
     pub dead: BTreeMap<String, u64>,
+    /// Removed from a full journal before they were sent.
+    #[serde(default)]
+    pub expired: u64,
     /// Not settled yet.
     pub waiting: u64,
 }
@@ -91,7 +94,7 @@ impl Balance {
 
     /// All events that are not waiting.
     pub fn settled(&self) -> u64 {
-        self.delivered + self.skipped_total() + self.dead_total()
+        self.delivered + self.skipped_total() + self.dead_total() + self.expired
     }
 
     /// All dead events.
@@ -102,6 +105,7 @@ impl Balance {
     fn add(&mut self, other: &Balance) {
         self.received += other.received;
         self.delivered += other.delivered;
+        self.expired += other.expired;
         for (reason, count) in &other.skipped {
             *self.skipped.entry(reason.clone()).or_default() += count;
         }
@@ -129,6 +133,7 @@ pub fn balances(
     for (event_type, settled) in &state.account.types {
         let balance = types.entry(event_type.clone()).or_default();
         balance.delivered = settled.delivered;
+        balance.expired = settled.expired;
         balance.skipped.clone_from(&settled.skipped);
         balance.dead.clone_from(&settled.dead);
     }

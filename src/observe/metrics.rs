@@ -34,6 +34,7 @@ pub fn metrics(status: &Status) -> String {
             family.row("sluice_connector_events_total", &labels("delivered"), balance.delivered);
             family.row("sluice_connector_events_total", &labels("skipped"), balance.skipped_total());
             family.row("sluice_connector_events_total", &labels("dead"), balance.dead_total());
+            family.row("sluice_connector_events_total", &labels("expired"), balance.expired);
         }
     }
     family.head("sluice_connector_waiting_events", "gauge", "Events in the journal that are not settled yet.");
