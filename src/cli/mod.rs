@@ -16,6 +16,7 @@ mod plugins;
 mod run;
 mod schema;
 mod status;
+mod test;
 mod validate;
 
 use std::ffi::OsString;
@@ -60,6 +61,7 @@ enum Command {
     Demo(demo::DemoArgs),
     Init(init::Args),
     Validate(validate::Args),
+    Test(test::Args),
     Map(map::Args),
     Coverage(coverage::Args),
     Schema(schema::Args),
@@ -120,6 +122,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args, colour),
         Command::Init(args) => init::run(&args),
         Command::Validate(args) => validate::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Map(args) => map::run(&args),
         Command::Coverage(args) => coverage::run(&args),
         Command::Schema(args) => schema::run(&args),
