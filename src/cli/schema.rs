@@ -32,10 +32,8 @@ enum Kind {
     Config,
     /// Mapping files.
     Mapping,
-    /// Test files beside the mappings.
+    /// Test files (*.test.yaml).
     Test,
-    /// Event catalogues of source plugins.
-    Catalogue,
 }
 
 impl Kind {
@@ -44,7 +42,6 @@ impl Kind {
             Self::Config => crate::config::config_schema(),
             Self::Mapping => crate::mapping::schema::mapping_schema(),
             Self::Test => crate::mapping::schema::test_schema(),
-            Self::Catalogue => sluice_sdk::catalogue::file_schema(),
         }
     }
 
@@ -53,12 +50,11 @@ impl Kind {
             Self::Config => "sluice.schema.json",
             Self::Mapping => "mapping.schema.json",
             Self::Test => "test.schema.json",
-            Self::Catalogue => "catalogue.schema.json",
         }
     }
 }
 
-const KINDS: [Kind; 4] = [Kind::Config, Kind::Mapping, Kind::Test, Kind::Catalogue];
+const KINDS: [Kind; 3] = [Kind::Config, Kind::Mapping, Kind::Test];
 
 /// Run it.
 pub fn run(args: &Args) -> ExitCode {
@@ -89,10 +85,7 @@ pub fn run(args: &Args) -> ExitCode {
         if stale.is_empty() {
             return output::good();
         }
-        output::print(&format!(
-            "run `sluice schema --write {}`\n",
-            folder.display()
-        ));
+        output::print(&format!("run `sluice schema --write {}`\n", folder.display()));
         return output::problems();
     }
     match args.kind {
