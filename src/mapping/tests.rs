@@ -16,7 +16,7 @@ static SPEC: DocumentSpec = DocumentSpec {
     kinds: &[
         DocumentKind {
             name: "track",
-            required: &[&["event"], &["userId", "anonymousId"]],
+            required: &[&["event"], &["person", "visitorName"]],
             members: &[
                 ("event", ValueRule::Text),
                 ("timestamp", ValueRule::Time),
@@ -25,7 +25,7 @@ static SPEC: DocumentSpec = DocumentSpec {
         },
         DocumentKind {
             name: "identify",
-            required: &[&["userId", "anonymousId"]],
+            required: &[&["person", "visitorName"]],
             members: &[],
         },
     ],
@@ -596,13 +596,13 @@ fn the_first_rule_that_holds_runs_and_continue_lets_the_next_run() {
     let yaml = "version: 1
 rules:
   odd: { on: 'mail.*', when: '@.odd', skip: odd one }
-  all: { on: '*', when: '@.all', continue: true, emit: { type: track, event: All, userId: $.u, messageId: $.id } }
-  opted: { on: mail.Click, opt_in: ask first, emit: { type: track, event: C, userId: $.u, messageId: $.id } }
+  all: { on: '*', when: '@.all', continue: true, emit: { type: track, event: All, person: $.u, messageId: $.id } }
+  opted: { on: mail.Click, opt_in: ask first, emit: { type: track, event: C, person: $.u, messageId: $.id } }
   two:
     on: mail.Open
     emit_each:
-      track: { type: track, event: O, userId: { $from: $.u, $missing: { skip: no user } }, messageId: $.id }
-      who: { type: identify, userId: { $from: $.v, $missing: { skip: no v }, $as: integer }, messageId: $.id }
+      track: { type: track, event: O, person: { $from: $.u, $missing: { skip: no user } }, messageId: $.id }
+      who: { type: identify, person: { $from: $.v, $missing: { skip: no v }, $as: integer }, messageId: $.id }
 ";
     let target = Target {
         catalogue: None,
@@ -710,7 +710,7 @@ rules:
 fn an_overlay_changes_and_adds() {
     let base = "version: 1
 templates:
-  engagement: { type: track, userId: $.u, properties: { a: $.p.a } }
+  engagement: { type: track, person: $.u, properties: { a: $.p.a } }
 rules:
   opened: { on: mail.Open, emit: { $extends: engagement, event: Opened } }
   clicked: { on: mail.Click, emit: { $extends: engagement, event: Clicked } }
@@ -743,7 +743,7 @@ rules:
     assert_eq!(order, ["first", "opened", "clicked", "third"]);
     assert_eq!(
         body_of(&mapping.map(&json!({"event_type": "mail.Open", "u": "u", "p": {"a": 1, "b": 2}}))),
-        r#"{"type":"track","userId":"u","properties":{"a":1,"b":2},"event":"Newsletter Opened"}"#
+        r#"{"type":"track","person":"u","properties":{"a":1,"b":2},"event":"Newsletter Opened"}"#
     );
     assert_eq!(
         names(&mapping.map(&json!({"event_type": "mail.Click"}))),
@@ -761,7 +761,7 @@ fn wrong_files_give_one_message_each_at_its_place() {
     let rule = |body: &str| format!("version: 1\nrules:\n  r:\n    on: mail.Open\n    {body}\n");
     let emit = |value: &str| {
         rule(&format!(
-            "emit: {{ type: identify, userId: u, a: {value} }}"
+            "emit: {{ type: identify, person: u, a: {value} }}"
         ))
     };
     let cases: Vec<(String, &str, &str)> = vec![
@@ -777,7 +777,7 @@ fn wrong_files_give_one_message_each_at_its_place() {
         (rule("emitt: {}\n    skip: x"), "unknown-key", "5:5"),
         (rule("when: '@.id'"), "no-outcome", "3:3"),
         ("version: 1\nrules: {r: {skip: x}}".into(), "missing-on", "2:9"),
-        (rule("skip: x\n    emit: {type: identify, userId: u}"), "two-outcomes", "6:5"),
+        (rule("skip: x\n    emit: {type: identify, person: u}"), "two-outcomes", "6:5"),
         (rule("continue: maybe\n    skip: x"), "wrong-type", "5:15"),
         (rule("when: '@.id =='\n    skip: x"), "bad-expression", "5:19"),
         (rule("when: 'length(@.id)'\n    skip: x"), "bad-expression", "5:12"),
@@ -805,16 +805,16 @@ fn wrong_files_give_one_message_each_at_its_place() {
         (emit("{ $extends: base }"), "unknown-template", "5:55"),
         (emit("{ $rest: { form: $.id } }"), "unknown-key", "5:54"),
         (emit("{ $rest: $.properties.* }"), "path-matches-many", "5:52"),
-        ("version: 1\ntemplates: {t: {$extends: t}}\nrules: {r: {on: mail.Open, emit: {type: identify, userId: u, a: {$extends: t}}}}".into(), "extends-cycle", "2:27"),
-        ("version: 1\ntemplates: {t: {a: {$x: 1}}}\nrules: {r: {on: mail.Open, emit: {type: identify, userId: u, a: {$extends: t}}, continue: true}, s: {on: mail.Open, emit: {type: identify, userId: u, a: {$extends: t}}}}".into(), "unknown-operator", "2:21"),
+        ("version: 1\ntemplates: {t: {$extends: t}}\nrules: {r: {on: mail.Open, emit: {type: identify, person: u, a: {$extends: t}}}}".into(), "extends-cycle", "2:27"),
+        ("version: 1\ntemplates: {t: {a: {$x: 1}}}\nrules: {r: {on: mail.Open, emit: {type: identify, person: u, a: {$extends: t}}, continue: true}, s: {on: mail.Open, emit: {type: identify, person: u, a: {$extends: t}}}}".into(), "unknown-operator", "2:21"),
         ("version: 1\ntemplates: {t: {a: 1}}\nrules: {r: {on: mail.Open, skip: x}}".into(), "unused-template", "2:13"),
         ("version: 1\ntables: {t: {a: 1}}\nrules: {r: {on: mail.Open, skip: x}}".into(), "unused-table", "2:10"),
         ("version: 1\nrules: {r: {on: 'sms.*', skip: x}}".into(), "glob-matches-nothing", "2:17"),
         ("version: 1\nrules: {a: {on: '*', skip: x}, b: {on: mail.Open, skip: x}}".into(), "unreachable-rule", "2:32"),
-        (rule("emit: { type: track, userId: u }"), "missing-member", "3:3"),
-        (rule("emit: { type: trakc, userId: u }"), "unknown-kind", "5:19"),
-        (rule("emit: { type: track, userId: u, event: 5 }"), "wrong-member", "5:44"),
-        (rule("emit: { type: track, userId: u, event: e, timestamp: 5 }"), "wrong-member", "5:58"),
+        (rule("emit: { type: track, person: u }"), "missing-member", "3:3"),
+        (rule("emit: { type: trakc, person: u }"), "unknown-kind", "5:19"),
+        (rule("emit: { type: track, person: u, event: 5 }"), "wrong-member", "5:44"),
+        (rule("emit: { type: track, person: u, event: e, timestamp: 5 }"), "wrong-member", "5:58"),
     ];
     let target = Target {
         catalogue: Some(catalogue()),
