@@ -34,6 +34,8 @@ enum Kind {
     Mapping,
     /// Test files (*.test.yaml).
     Test,
+    /// Event catalogues of source plugins.
+    Catalogue,
 }
 
 impl Kind {
@@ -42,6 +44,7 @@ impl Kind {
             Self::Config => crate::config::config_schema(),
             Self::Mapping => crate::mapping::schema::mapping_schema(),
             Self::Test => crate::mapping::schema::test_schema(),
+            Self::Catalogue => sluice_sdk::catalogue::file_schema(),
         }
     }
 
@@ -50,11 +53,12 @@ impl Kind {
             Self::Config => "sluice.schema.json",
             Self::Mapping => "mapping.schema.json",
             Self::Test => "test.schema.json",
+            Self::Catalogue => "catalogue.schema.json",
         }
     }
 }
 
-const KINDS: [Kind; 3] = [Kind::Config, Kind::Mapping, Kind::Test];
+const KINDS: [Kind; 4] = [Kind::Config, Kind::Mapping, Kind::Test, Kind::Catalogue];
 
 /// Run it.
 pub fn run(args: &Args) -> ExitCode {

@@ -537,7 +537,7 @@ mod tests {
         let (node, _) = read("[no, 012, 1_000, 1.10, true, ~, 0x1f, -5, 1e3, -x]").expect("valid");
         assert_eq!(
             serde_json::to_string(&node.to_json()).expect("json"),
-            r#"["no","012","1_000",1.10,true,null,"0x1f",-5,1e3,"-x"]"#
+            r#"["no","012","1_000",1.10,true,null,"0x1f",-5,1e+3,"-x"]"#
         );
     }
 

@@ -32,6 +32,8 @@ use crate::journal::{
 
 /// What a source is told to wait before it comes again.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
+/// Ids in memory that the keeper has not stored yet; above it requests wait for the keeper.
+const RECENT_IDS_MAX: usize = 100_000;
 
 type IdHash = [u8; 16];
 
@@ -321,7 +323,8 @@ impl SourceIntake {
     /// For each id whether it was seen; the others are now being written. `None`: wait.
     fn claim(&self, hashes: &[IdHash]) -> Result<Option<Vec<bool>>, IntakeError> {
         let mut ids = self.lock(&self.ids);
-        if hashes.iter().any(|hash| ids.writing.contains(hash)) {
+        let is_behind = ids.recent.len() > RECENT_IDS_MAX;
+        if is_behind || hashes.iter().any(|hash| ids.writing.contains(hash)) {
             return Ok(None);
         }
         let mut seen = Vec::with_capacity(hashes.len());
@@ -502,6 +505,7 @@ impl Keeper {
         }
         recent.stored_below = self.state.sequence;
         drop(recent);
+        self.intake.appended.notify_waiters();
         self.publish();
     }
 
