@@ -1007,3 +1007,28 @@ rules:
         }
     }
 }
+
+#[test]
+fn the_tests_of_every_built_in_set_pass() {
+    let mut wrong = Vec::new();
+    let sets = builtin_sets();
+    // Overlay folders are found below their set.
+    for set in sets.iter().filter(|set| !set.contains('/')) {
+        let (mut files, mut diagnostics) = (Files::default(), Vec::new());
+        let path = format!("builtin:{set}");
+        let report = testing::run_tests(Path::new(&path), None, &mut files, &mut diagnostics);
+        assert!(!report.cases.is_empty(), "{set} has no tests");
+        let format = crate::diagnostics::Format::Human;
+        wrong
+            .extend((!diagnostics.is_empty()).then(|| render(&diagnostics, &files, format, false)));
+        wrong.extend(report.cases.iter().filter_map(|case| {
+            let failure = case.failure.as_ref()?;
+            Some(format!(
+                "{} {}: {failure}",
+                files.place(case.place),
+                case.name
+            ))
+        }));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
