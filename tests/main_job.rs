@@ -54,7 +54,9 @@ async fn every_event_arrives_once_though_the_process_is_killed_in_the_middle() {
     let double = double().await;
     let config = write_config(folder.path(), &*double);
     // More by hand: SLUICE_TEST_EVENTS=100000 cargo test --release --test main_job
-    let count = std::env::var("SLUICE_TEST_EVENTS").ok().and_then(|count| count.parse().ok());
+    let count = std::env::var("SLUICE_TEST_EVENTS")
+        .ok()
+        .and_then(|count| count.parse().ok());
     let events = events(11, count.unwrap_or(6_000));
     let bodies: Vec<Vec<String>> = events
         .chunks(BODY)

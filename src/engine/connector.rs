@@ -26,8 +26,10 @@ use crate::mapping::{Expression, Mapped, Mapping};
 const COMMIT_AFTER: Duration = Duration::from_millis(250);
 /// … or when this many events were settled since the last time.
 const COMMIT_EVENTS: usize = 20_000;
-/// Bytes of documents on their way or waiting for a batch; reading pauses above it.
-const WAITING_BYTES_MAX: usize = 4 << 20;
+/// Bytes of documents and their events, on their way or waiting for a batch; reading pauses above it.
+const WAITING_BYTES_MAX: usize = 8 << 20;
+/// Bytes of dead letters that wait for a commit; above it they are committed at once.
+const DEAD_BYTES_MAX: usize = 4 << 20;
 /// Time that deliveries under way get at a stop.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
@@ -110,7 +112,10 @@ impl DeadLetter {
 struct Pending {
     event_type: String,
     documents_left: u32,
+    delivered: u64,
     dead: Option<String>,
+    /// Kept until the event is settled, so that a restart in between makes no second one.
+    letters: Vec<Vec<u8>>,
 }
 
 /// The type under which expired events are counted: their own went with them.
@@ -127,6 +132,8 @@ struct Pump {
     waiting_bytes: usize,
     dead_letters: Vec<Vec<u8>>,
     unsaved: usize,
+    dead_bytes: usize,
+    store_fails: bool,
     last_commit: Instant,
     /// The number that the next record should begin with.
     next: u64,
@@ -151,21 +158,22 @@ impl Connector {
             waiting_bytes: 0,
             dead_letters: Vec::new(),
             unsaved: 0,
+            dead_bytes: 0,
+            store_fails: false,
             last_commit: Instant::now(),
         };
+        let mut crashed = false;
         loop {
             while deliveries.len() < concurrency
                 && let Some(items) = pump.ready.pop_front()
             {
                 let courier = Arc::clone(&pump.connector.courier);
                 let outcomes = outcomes_in.clone();
-                deliveries.spawn(async move {
-                    let done = courier.deliver(items).await;
-                    // The receiver lives as long as this set of tasks.
-                    let _ = outcomes.send(done).await;
-                });
+                deliveries.spawn(async move { courier.deliver(items, &outcomes).await });
             }
-            let has_room = pump.ready.is_empty() && pump.waiting_bytes < WAITING_BYTES_MAX;
+            let has_room = !pump.store_fails
+                && pump.ready.is_empty()
+                && pump.waiting_bytes < WAITING_BYTES_MAX;
             let flush_at = pump
                 .current_since
                 .map(|since| since + pump.connector.flush_after);
@@ -176,7 +184,7 @@ impl Connector {
                 Some(done) = outcomes.recv() => pump.settle_all(done),
                 Some(joined) = deliveries.join_next(), if !deliveries.is_empty() => {
                     if let Err(failure) = joined && failure.is_panic() {
-                        pump.hold_after_panic();
+                        crashed = true;
                         break;
                     }
                 }
@@ -190,13 +198,22 @@ impl Connector {
                     }
                 },
             }
-            if pump.unsaved >= COMMIT_EVENTS {
+            let is_much = pump.unsaved >= COMMIT_EVENTS || pump.dead_bytes >= DEAD_BYTES_MAX;
+            if is_much && !pump.store_fails {
                 pump.commit();
             }
         }
         pump.drain(&mut deliveries, &mut outcomes).await;
         pump.commit();
+        deliveries.shutdown().await;
+        if crashed {
+            pump.hold_after_panic();
+        }
     }
+}
+
+fn letter_bytes(dead: &DeadLetter) -> Vec<u8> {
+    serde_json::to_vec(dead).expect("a dead letter is plain data")
 }
 
 async fn sleep_until(at: Option<Instant>) {
@@ -229,9 +246,6 @@ impl Pump {
 
     fn take_event(&mut self, sequence: u64, event_type: &str, id: &str, event: Bytes) {
         let skipped = |reason: &str| Settled::Skipped(reason.to_owned());
-        if !self.connector.mapping.selects(event_type) {
-            return self.settle(sequence, event_type, &skipped("not selected"));
-        }
         let value: serde_json::Value = match serde_json::from_slice(&event) {
             Ok(value) => value,
             Err(problem) => {
@@ -278,12 +292,16 @@ impl Pump {
                 self.bury(sequence, event_type, dead);
             }
             Mapped::Documents(documents) => {
+                // A slice would keep the whole window of the reader in memory.
+                let event = Bytes::copy_from_slice(&event);
                 self.pending.insert(
                     sequence,
                     Pending {
                         event_type: event_type.to_owned(),
                         documents_left: u32::try_from(documents.len()).unwrap_or(u32::MAX),
+                        delivered: 0,
                         dead: None,
+                        letters: Vec::new(),
                     },
                 );
                 for document in documents {
@@ -336,7 +354,7 @@ impl Pump {
             self.flush();
         }
         self.current_bytes += bytes;
-        self.waiting_bytes += bytes;
+        self.waiting_bytes += bytes + item.event.len();
         self.current.push(item);
         self.current_since.get_or_insert_with(Instant::now);
         if self.current.len() >= documents_max {
@@ -356,10 +374,9 @@ impl Pump {
         for (item, outcome) in done {
             self.waiting_bytes = self
                 .waiting_bytes
-                .saturating_sub(item.document.body.len() + 1);
+                .saturating_sub(item.document.body.len() + 1 + item.event.len());
             match outcome {
                 Final::Delivered => {
-                    self.state.account.documents.delivered += 1;
                     self.document_done(item.sequence, None);
                 }
                 Final::Dead { answer, tries } => {
@@ -382,22 +399,30 @@ impl Pump {
         dead.rule = Some(item.rule.to_string());
         dead.tries = tries;
         dead.document = Some(String::from_utf8_lossy(&document.body).into_owned());
-        self.keep(&dead);
-        self.state.account.documents.dead += 1;
-        self.document_done(item.sequence, Some(reason));
+        let letter = letter_bytes(&dead);
+        self.document_done(item.sequence, Some((reason, letter)));
     }
 
-    fn document_done(&mut self, sequence: u64, dead: Option<String>) {
+    fn document_done(&mut self, sequence: u64, dead: Option<(String, Vec<u8>)>) {
         let Some(pending) = self.pending.get_mut(&sequence) else {
             return;
         };
         pending.documents_left = pending.documents_left.saturating_sub(1);
-        if dead.is_some() {
-            pending.dead = dead;
+        match dead {
+            None => pending.delivered += 1,
+            Some((reason, letter)) => {
+                pending.dead = Some(reason);
+                pending.letters.push(letter);
+            }
         }
         if pending.documents_left == 0
             && let Some(pending) = self.pending.remove(&sequence)
         {
+            let documents = &mut self.state.account.documents;
+            documents.delivered += pending.delivered;
+            documents.dead += pending.letters.len() as u64;
+            self.dead_bytes += pending.letters.iter().map(Vec::len).sum::<usize>();
+            self.dead_letters.extend(pending.letters);
             let settled = pending.dead.map_or(Settled::Delivered, Settled::Dead);
             self.settle(sequence, &pending.event_type, &settled);
         }
@@ -415,8 +440,9 @@ impl Pump {
     }
 
     fn keep(&mut self, dead: &DeadLetter) {
-        self.dead_letters
-            .push(serde_json::to_vec(dead).expect("a dead letter is plain data"));
+        let letter = letter_bytes(dead);
+        self.dead_bytes += letter.len();
+        self.dead_letters.push(letter);
     }
 
     fn dead_event(
@@ -462,9 +488,12 @@ impl Pump {
                 connector = %self.connector.name,
                 "the cursor cannot be saved: {problem}. Trying again; after a restart some documents would be sent once more."
             );
+            self.store_fails = true;
             return;
         }
         self.dead_letters.clear();
+        self.dead_bytes = 0;
+        self.store_fails = false;
         self.unsaved = 0;
         if let Ok(mut view) = self.connector.view.write() {
             view.clone_from(&self.state);

@@ -31,6 +31,13 @@ impl Cursor {
         self.prefix
     }
 
+    /// Every number from it on is open.
+    pub fn end(&self) -> u64 {
+        self.ahead
+            .last_key_value()
+            .map_or(self.prefix, |(_, end)| *end)
+    }
+
     /// Whether this event is settled.
     pub fn contains(&self, sequence: u64) -> bool {
         sequence < self.prefix

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::Rng;
 use sluice_sdk::{Batch, Delivery, Document, DynSink, Limits, Outcome};
+use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::gate::{Gate, Leave};
@@ -85,13 +86,17 @@ impl Courier {
         }
     }
 
-    /// Send until every document has its outcome; as long as it takes. Dropping the future loses
-    /// nothing: what is not settled is read from the journal again.
-    pub async fn deliver(&self, items: Vec<Item>) -> Vec<(Item, Final)> {
+    /// Send until every document has its outcome, as long as it takes; outcomes go to `settled` as
+    /// soon as they are known, so that one stalled document does not keep its neighbours waiting.
+    /// Dropping the future loses nothing: what is not settled is read from the journal again.
+    pub async fn deliver(&self, items: Vec<Item>, settled: &mpsc::Sender<Vec<(Item, Final)>>) {
         let mut done = Vec::with_capacity(items.len());
         // Parts still to send; the last one first. A split adds two for one, so it stays short.
         let mut parts = vec![(items, 0_u32)];
         while let Some((items, tries)) = parts.pop() {
+            if !done.is_empty() && settled.send(std::mem::take(&mut done)).await.is_err() {
+                return;
+            }
             let passed_before = self.passed.load(Ordering::Relaxed);
             let leave = self.gate.enter(&*self.sink).await;
             let delivery = self.attempt(&items, tries).await;
@@ -128,7 +133,8 @@ impl Courier {
                 }
             }
         }
-        done
+        // The receiver is gone only when the connector ends, and then everything is read again.
+        let _ = settled.send(done).await;
     }
 
     async fn attempt(&self, items: &[Item], attempt: u32) -> Delivery {
@@ -234,7 +240,8 @@ impl Courier {
                 &items,
                 format!("everything is refused, the last {refused} documents in a row: {reason}"),
             );
-            parts.push((items, tries));
+            // The next trial is another part: if that is taken, this one was the content after all.
+            parts.insert(0, (items, tries));
             return;
         }
         if let Some(item) = items.pop() {
@@ -283,7 +290,10 @@ impl Courier {
 
     async fn pause(&self, tries: u32, after: Option<Duration>) {
         match after {
-            Some(after) => self.gate.pause(after.min(RETRY_AFTER_MAX)),
+            // A wish of no time at all would make this a busy loop.
+            Some(after) => self
+                .gate
+                .pause(after.clamp(jittered(tries), RETRY_AFTER_MAX)),
             None => tokio::time::sleep(jittered(tries)).await,
         }
     }

@@ -15,6 +15,9 @@ const HOLD_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause; a mended key is noticed at the latest after it.
 const HOLD_PAUSE_MAX: Duration = Duration::from_secs(60);
 
+/// Longest time that a sink's `check` may take.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// What a connector is allowed to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GateState {
@@ -85,9 +88,12 @@ impl Gate {
                     let pause = HOLD_PAUSE_MIN.saturating_mul(1 << (*tries).min(6)).min(HOLD_PAUSE_MAX);
                     tokio::time::sleep(pause).await;
                     *tries = tries.saturating_add(1);
-                    match sink.check().await {
-                        Ok(()) => return Leave { trial: Some(tries) },
-                        Err(CheckError::Refused(reason) | CheckError::Unreachable(reason)) => {
+                    match tokio::time::timeout(CHECK_TIMEOUT, sink.check()).await {
+                        Err(_) => {
+                            self.hold("the check gave no answer".to_owned());
+                        }
+                        Ok(Ok(())) => return Leave { trial: Some(tries) },
+                        Ok(Err(CheckError::Refused(reason) | CheckError::Unreachable(reason))) => {
                             self.hold(reason);
                         }
                     }
@@ -115,9 +121,11 @@ impl Gate {
 
     /// The attempt with this leave was taken: open the gate if it was held. Returns whether it was.
     pub fn passed(&self, leave: Leave<'_>) -> bool {
-        if let Some(mut tries) = leave.trial {
-            *tries = 0;
-        }
+        // One that was sent before the hold says nothing about now.
+        let Some(mut tries) = leave.trial else {
+            return false;
+        };
+        *tries = 0;
         self.state.send_if_modified(|state| {
             let was_held = *state != GateState::Open;
             *state = GateState::Open;

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sluice_sdk::{BoxFuture, IntakeBackend, IntakeError, Stop, Submission};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tracing::{error, info, warn};
 
 use super::connector::DeadLetter;
@@ -34,6 +34,11 @@ use crate::journal::{
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Ids in memory that the keeper has not stored yet; above it requests wait for the keeper.
 const RECENT_IDS_MAX: usize = 100_000;
+
+/// Bytes of bodies between `accept` and the disk, whether their upstream still waits or not.
+const UNDER_WAY_KIB_MAX: u32 = 256 << 10;
+/// Longest wait for another request's write or for the keeper; then the upstream comes again.
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
 type IdHash = [u8; 16];
 
@@ -53,6 +58,7 @@ pub struct SourceIntake {
     endpoint: tokio::sync::watch::Sender<Option<String>>,
     notes: Mutex<BTreeMap<&'static str, u64>>,
     malformed: Mutex<Malformed>,
+    room: Semaphore,
 }
 
 /// Under which name the store keeps what a source set aside.
@@ -128,6 +134,7 @@ impl SourceIntake {
             endpoint: tokio::sync::watch::Sender::new(None),
             notes: Mutex::default(),
             malformed: Mutex::new(malformed),
+            room: Semaphore::new(UNDER_WAY_KIB_MAX as usize),
         })
     }
 
@@ -162,7 +169,7 @@ impl SourceIntake {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    async fn append(&self, submission: Submission) -> Result<(), IntakeError> {
+    async fn append(self: Arc<Self>, submission: Submission) -> Result<(), IntakeError> {
         if self.stopping.load(Ordering::Relaxed) {
             return Err(IntakeError::Stopping);
         }
@@ -170,6 +177,14 @@ impl SourceIntake {
         if count == 0 && submission.malformed.is_empty() {
             return Ok(());
         }
+        let kib = u32::try_from(submission.body.len() / 1024 + 1)
+            .unwrap_or(u32::MAX)
+            .min(UNDER_WAY_KIB_MAX);
+        let Ok(_room) = self.room.try_acquire_many(kib) else {
+            return Err(IntakeError::Full {
+                retry_after: RETRY_AFTER,
+            });
+        };
         let (events, hashes) = match self.window {
             Some(_) => self.mark_duplicates(submission.events).await?,
             None => (
@@ -193,7 +208,7 @@ impl SourceIntake {
         // Runs to its end even if the source goes away in the middle, so that an id never stays
         // among those being written.
         let guard = WritingGuard {
-            intake: self,
+            intake: &self,
             hashes,
         };
         let mut appended = self
@@ -234,7 +249,14 @@ impl SourceIntake {
                 if count > 0 {
                     self.last_event_ms.store(now_ms(), Ordering::Relaxed);
                 }
-                self.set_aside(&malformed, &submission.body)
+                if malformed.is_empty() {
+                    return Ok(());
+                }
+                let (intake, body) = (Arc::clone(&self), submission.body.clone());
+                // It waits for the disk.
+                tokio::task::spawn_blocking(move || intake.set_aside(&malformed, &body))
+                    .await
+                    .unwrap_or_else(|failure| Err(IntakeError::Io(failure.to_string())))
             }
             Err(AppendError::Full { .. }) => Err(IntakeError::Full {
                 retry_after: RETRY_AFTER,
@@ -316,7 +338,14 @@ impl SourceIntake {
                     .collect();
                 return Ok((marks, new));
             }
-            appended.await;
+            if tokio::time::timeout(WAIT_MAX, appended).await.is_err() {
+                return Err(IntakeError::Full {
+                    retry_after: RETRY_AFTER,
+                });
+            }
+            if self.stopping.load(Ordering::Relaxed) {
+                return Err(IntakeError::Stopping);
+            }
         }
     }
 
@@ -436,7 +465,7 @@ impl Keeper {
         let mut reader = keeper.intake.log.reader(keeper.state.sequence);
         loop {
             match reader.try_next() {
-                Ok(Some(record)) => keeper.keep(&[record]).await,
+                Ok(Some(record)) => keeper.keep(&[record], None).await,
                 Ok(None) => break,
                 Err(problem) => {
                     error!(source = %keeper.intake.name, "the journal cannot be read: {problem}");
@@ -469,13 +498,14 @@ impl Keeper {
                 records.push(record);
             }
             if !records.is_empty() {
-                self.keep(&records).await;
+                self.keep(&records, Some(&stop)).await;
                 records.clear();
             }
         }
     }
 
-    async fn keep(&mut self, records: &[Record]) {
+    /// Gives up at `stop`: what is not saved is read again at the next start.
+    async fn keep(&mut self, records: &[Record], stop: Option<&Stop>) {
         let mut ids = Vec::new();
         for record in records {
             let mut new = Vec::new();
@@ -497,6 +527,9 @@ impl Keeper {
         // it works; the source itself is not held up by it.
         while let Err(problem) = self.save(&ids) {
             error!(source = %self.intake.name, "ids cannot be stored: {problem}; trying again");
+            if stop.is_some_and(Stop::is_requested) {
+                return;
+            }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         let mut recent = self.intake.lock(&self.intake.ids);

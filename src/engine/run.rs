@@ -21,7 +21,7 @@ use super::prepare::{Prepared, prepare};
 use super::status::{ConnectorStatus, Held, SourceStatus, Status, balances};
 use crate::config::{Config, Mode, Start, WhenFull};
 use crate::diagnostics::{Files, Format, render};
-use crate::journal::{Journal, JournalOptions, Log, OpenError};
+use crate::journal::{Journal, JournalOptions, Log, OpenError, StoreCommit};
 use crate::observe;
 
 /// How often delivered segments of the journal are looked at for removal.
@@ -132,6 +132,9 @@ impl Running {
                 malformed,
             );
             let state: SourceState = load_state(&journal, &keeper_key(name))?.unwrap_or_default();
+            log.advance_past(state.sequence)
+                .await
+                .map_err(|problem| StartError::State(problem.to_string()))?;
             let view = Arc::new(RwLock::new(state.clone()));
             let (keeper, reader) =
                 Keeper::catch_up(Arc::clone(&intake), state, Arc::clone(&view)).await;
@@ -158,10 +161,15 @@ impl Running {
             let log = Arc::clone(&source_views[&settings.source].log);
             let state = match load_state(&journal, &ready.name)? {
                 Some(state) => state,
-                None => begin(&log, settings.start),
+                None => {
+                    // Where it begins must survive a restart before its first event is settled.
+                    let state = begin(&log, settings.start);
+                    save_state(&journal, &ready.name, &state)?;
+                    state
+                }
             };
             // After damage took the log's end, new events must not get numbers that are settled.
-            log.advance_past(state.cursor.prefix())
+            log.advance_past(state.cursor.end())
                 .await
                 .map_err(|problem| StartError::State(problem.to_string()))?;
             let courier = Arc::new(Courier::new(ready.name.clone(), sink));
@@ -174,7 +182,13 @@ impl Running {
                     state: Arc::clone(&view),
                 },
             );
-            helpers.spawn(first_check(Arc::clone(&courier)));
+            let (checked, stop) = (Arc::clone(&courier), stop_connectors.clone());
+            helpers.spawn(async move {
+                tokio::select! {
+                    () = stop.requested() => {}
+                    () = first_check(checked) => {}
+                }
+            });
             let connector = Connector {
                 name: ready.name,
                 source: settings.source.clone(),
@@ -188,7 +202,7 @@ impl Running {
                 store: Arc::clone(journal.store()),
                 view,
             };
-            connectors.spawn(connector.run(state, stop_connectors.clone()));
+            connectors.spawn(watched(connector, state, stop_connectors.clone()));
         }
         for (name, source, intake) in to_start {
             let intake = Intake::new(Arc::new(Backend(intake)));
@@ -300,6 +314,39 @@ pub fn read_status(config: &Config) -> Result<Status, StartError> {
         status.connectors.insert(name.clone(), connector);
     }
     Ok(status)
+}
+
+/// Run a connector; a crash of it or of a plugin in it is seen, and stops this connector alone.
+async fn watched(connector: Connector, state: ConnectorState, stop: Stop) {
+    let courier = Arc::clone(&connector.courier);
+    // A set, so that the task ends with this one.
+    let mut one = JoinSet::new();
+    one.spawn(connector.run(state, stop));
+    if let Some(Err(failure)) = one.join_next().await
+        && failure.is_panic()
+    {
+        courier
+            .gate
+            .hold("the connector crashed; restart sluice and report this".to_owned());
+        error!(connector = %courier.connector, "the connector crashed. Its events stay in the journal; restart sluice and report this.");
+    }
+}
+
+fn save_state<T: serde::Serialize>(
+    journal: &Journal,
+    name: &str,
+    state: &T,
+) -> Result<(), StartError> {
+    let commit = StoreCommit {
+        connector: name.to_owned(),
+        state: Some(serde_json::to_vec(state).expect("a state is plain data")),
+        ..StoreCommit::default()
+    };
+    let store = journal.store();
+    store
+        .commit(&commit)
+        .and_then(|_| store.sync())
+        .map_err(|problem| StartError::State(problem.to_string()))
 }
 
 /// Ask the sink once at the start; a refusal holds the connector before it sends anything.
@@ -576,7 +623,10 @@ pub fn run_command(options: &RunOptions) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    runtime.block_on(run(prepared))
+    let code = runtime.block_on(run(prepared));
+    // A read of standard input cannot be cancelled; everything of ours has ended.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    code
 }
 
 async fn run(prepared: Prepared) -> ExitCode {
@@ -623,7 +673,8 @@ async fn run(prepared: Prepared) -> ExitCode {
     running.shutdown().await;
     admin_stop.request();
     if let Some(admin) = admin {
-        let _ = admin.await;
+        // A client that never finishes its request must not keep the process.
+        let _ = tokio::time::timeout(Duration::from_secs(2), admin).await;
     }
     code
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sluice_sdk::{Batch, CheckError, Delivery, Document, Limits, Outcome, Sink};
 
+use tokio::sync::mpsc;
+
 use super::delivery::{Courier, Final, Item};
 use super::gate::GateState;
 
@@ -73,6 +75,18 @@ fn items(count: u64) -> Vec<Item> {
         .collect()
 }
 
+/// Deliver and collect the outcomes.
+async fn deliver(courier: &Courier, items: Vec<Item>) -> Vec<(Item, Final)> {
+    let (settled_in, mut settled) = mpsc::channel(1_000);
+    courier.deliver(items, &settled_in).await;
+    drop(settled_in);
+    let mut done = Vec::new();
+    while let Some(some) = settled.recv().await {
+        done.extend(some);
+    }
+    done
+}
+
 fn dead(done: &[(Item, Final)]) -> Vec<u64> {
     let mut dead: Vec<u64> = done
         .iter()
@@ -106,7 +120,7 @@ async fn one_bad_document_in_two_thousand_is_found_and_the_others_are_delivered(
         }
     });
     let courier = Courier::new("c".to_owned(), Box::new(sink.clone()));
-    let done = courier.deliver(items(2_000)).await;
+    let done = deliver(&courier, items(2_000)).await;
     assert_eq!(done.len(), 2_000);
     assert_eq!(dead(&done), [1234]);
     assert!(
@@ -127,7 +141,7 @@ async fn a_sink_that_is_down_for_three_days_loses_nothing() {
         }
     });
     let courier = Courier::new("c".to_owned(), Box::new(sink));
-    let done = courier.deliver(items(10)).await;
+    let done = deliver(&courier, items(10)).await;
     assert_eq!((done.len(), dead(&done).len()), (10, 0));
 }
 
@@ -144,7 +158,7 @@ async fn nobody_sends_before_retry_after_has_passed() {
     });
     let courier = Courier::new("c".to_owned(), Box::new(sink));
     let start = tokio::time::Instant::now();
-    courier.deliver(items(1)).await;
+    deliver(&courier, items(1)).await;
     assert!(
         start.elapsed() >= Duration::from_secs(120),
         "{:?}",
@@ -174,7 +188,7 @@ async fn a_wrong_key_holds_and_goes_on_by_itself_when_the_check_passes() {
     let courier = Arc::new(Courier::new("c".to_owned(), Box::new(sink.clone())));
     let delivery = tokio::spawn({
         let courier = Arc::clone(&courier);
-        async move { courier.deliver(items(3)).await }
+        async move { deliver(&courier, items(3)).await }
     });
     tokio::time::sleep(Duration::from_secs(600)).await;
     let GateState::Held { reason, .. } = courier.gate.state() else {
@@ -195,7 +209,7 @@ async fn when_everything_is_refused_it_is_not_the_content_and_nothing_is_buried_
     let courier = Arc::new(Courier::new("c".to_owned(), Box::new(sink)));
     let delivery = tokio::spawn({
         let courier = Arc::clone(&courier);
-        async move { courier.deliver(items(200)).await }
+        async move { deliver(&courier, items(200)).await }
     });
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert!(matches!(courier.gate.state(), GateState::Held { .. }));
@@ -212,7 +226,7 @@ async fn outcomes_that_do_not_match_the_batch_count_as_a_retry() {
         Delivery::Each(vec![Outcome::Delivered; count])
     });
     let courier = Courier::new("c".to_owned(), Box::new(sink.clone()));
-    let done = courier.deliver(items(3)).await;
+    let done = deliver(&courier, items(3)).await;
     assert_eq!((done.len(), sink.requests()), (3, 2));
 }
 
@@ -239,7 +253,7 @@ async fn each_document_has_its_own_outcome() {
         )
     });
     let courier = Courier::new("c".to_owned(), Box::new(sink.clone()));
-    let done = courier.deliver(items(3)).await;
+    let done = deliver(&courier, items(3)).await;
     assert_eq!((done.len(), dead(&done)), (3, vec![0]));
     assert_eq!(
         sink.sent.lock().expect("not poisoned")[1],
