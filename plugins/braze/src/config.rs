@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use sluice_sdk::{ConfigError, Secret};
 
 /// Largest `max_body`: places in a body are kept in 32 bits, and a body is held in memory.
-const MAX_BODY_BYTES_MAX: u64 = 1 << 30;
+const MAX_BODY_BYTES_MAX: u64 = 192 << 20;
 
 /// Takes the events of Braze Currents over its "Custom Currents Export".
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -91,7 +91,10 @@ impl BrazeWebhookConfig {
                 "no token: set `token: ${BRAZE_CURRENTS_TOKEN}`, or `allow_unauthenticated: true` to take events from anybody",
             )),
             _ if self.max_body.0 == 0 || self.max_body.0 > MAX_BODY_BYTES_MAX => {
-                Err(ConfigError::at("max_body", "expected 1 byte to 1GiB"))
+                Err(ConfigError::at(
+                    "max_body",
+                    "expected 1 byte to 192MiB: the body is kept in memory and in one record of the journal",
+                ))
             }
             _ => Ok(()),
         }
@@ -220,7 +223,7 @@ mod tests {
             (json!({}), "allow_unauthenticated"),
             (json!({"token": []}), "the list is empty"),
             (json!({"token": "x", "path": "currents"}), "begins with `/`"),
-            (json!({"token": "x", "max_body": "9GiB"}), "1GiB"),
+            (json!({"token": "x", "max_body": "9GiB"}), "192MiB"),
             (json!({"token": "x", "max_body": "many"}), "32MiB"),
             (json!({"token": "x", "tokn": 1}), "unknown field"),
         ] {

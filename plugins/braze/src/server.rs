@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::service::service_fn;
@@ -135,13 +136,19 @@ where
         .timer(TokioTimer::new())
         .max_concurrent_streams(100)
         .keep_alive_interval(HEAD_TIMEOUT);
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&has_asked);
     let service = service_fn(move |request| {
+        asked.store(true, Ordering::Relaxed);
         let webhook = Arc::clone(&webhook);
         async move { Ok::<_, std::convert::Infallible>(webhook.answer(request, peer.ip()).await) }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        // The time-out for the head begins with the first byte: a peer that never sends one must
+        // not keep a place for ever.
+        () = stays_silent(&has_asked) => return,
         () = stop.requested() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -149,6 +156,13 @@ where
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "braze_webhook: connection ended early");
+    }
+}
+
+async fn stays_silent(has_asked: &AtomicBool) {
+    tokio::time::sleep(HEAD_TIMEOUT).await;
+    if has_asked.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 

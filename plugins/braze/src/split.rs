@@ -227,7 +227,7 @@ fn mark(start: usize, end: usize, reason: &str) -> MalformedMark {
     }
 }
 
-/// `max_body` is at most 1 GiB, so every place fits.
+/// `max_body` is at most 192 MiB, so every place fits.
 fn place(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }

@@ -31,6 +31,10 @@ const CLIENT_AGE_MAX_UNWELL: Duration = Duration::from_secs(30);
 /// Answers are 16 bytes; of a longer one no more than this is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
+/// Shorter keys get 400 from Segment, which speaks of content elsewhere: one typing slip would send
+/// everything to the dead letters. Longer wrong ones get 200.
+const KEY_CHARS_MIN: usize = 10;
+
 /// The sink `segment`.
 pub struct SegmentSink {
     config: SegmentConfig,
@@ -77,6 +81,12 @@ impl SegmentSink {
             return Err(
                 "write_key is empty: set it to the write key of the Segment source".to_owned(),
             );
+        }
+        if key.len() < KEY_CHARS_MIN {
+            return Err(format!(
+                "write_key has {} characters, Segment's have 32: with one this short every call is refused",
+                key.len()
+            ));
         }
         let looks_right = key.len() == 32 && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
         if !looks_right && !self.key_was_warned.swap(true, Ordering::Relaxed) {

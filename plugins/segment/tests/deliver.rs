@@ -317,7 +317,12 @@ async fn the_key_is_in_no_reason_and_no_debug_output() {
 #[tokio::test]
 async fn a_key_that_cannot_be_read_holds() {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
-    for key in [json!({"file": "/does/not/exist"}), json!(""), json!("  ")] {
+    for key in [
+        json!({"file": "/does/not/exist"}),
+        json!(""),
+        json!("  "),
+        json!("abc123"),
+    ] {
         let sink = sink_at(&sandbox.us_url(), json!({"write_key": key}));
         assert_eq!(
             kind(&sink.deliver(&batch(&["a"], 0)).await),
