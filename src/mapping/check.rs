@@ -211,6 +211,8 @@ fn document_is_valid(
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     let is_open = !document.copies.is_empty() || !document.rests.is_empty();
+    let meant = unknown_members(document, spec, diagnostics);
+    let is_meant = |name: &str| meant.iter().any(|one| one == name);
     let member = |name: &str| {
         document
             .members
@@ -221,7 +223,7 @@ fn document_is_valid(
         return;
     }
     let kind: &DocumentKind = match member(spec.kind_member) {
-        None if is_open => return,
+        None if is_open || is_meant(spec.kind_member) => return,
         None => {
             diagnostics.push(
                 Diagnostic::error(
@@ -259,7 +261,11 @@ fn document_is_valid(
         },
     };
     for alternatives in kind.required {
-        if !is_open && alternatives.iter().all(|name| member(name).is_none()) {
+        if !is_open
+            && alternatives
+                .iter()
+                .all(|name| member(name).is_none() && !is_meant(name))
+        {
             let names: Vec<String> = alternatives
                 .iter()
                 .map(|name| format!("`{name}`"))
@@ -279,6 +285,58 @@ fn document_is_valid(
     for (path, value_rule) in kind.members {
         check_member(document, path, *value_rule, diagnostics);
     }
+}
+
+/// Members that the sink refuses in any document. Gives the names they were meant to be, so that a
+/// misspelt one is not said to be missing as well.
+fn unknown_members(
+    document: &Object,
+    spec: &DocumentSpec,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<String> {
+    let schema = (spec.schema)();
+    let (Some(Value::Bool(false)), Some(Value::Object(known))) =
+        (schema.get("additionalProperties"), schema.get("properties"))
+    else {
+        return Vec::new();
+    };
+    let kind = document
+        .members
+        .iter()
+        .find_map(|member| match &member.value {
+            Expr::Const(Value::String(name)) if member.key == spec.kind_member => {
+                spec.kinds.iter().find(|kind| kind.name == name)
+            }
+            _ => None,
+        });
+    let what = match kind {
+        Some(kind) if kind.name.starts_with(['a', 'e', 'i', 'o', 'u']) => {
+            format!("an `{}`", kind.name)
+        }
+        Some(kind) => format!("a `{}`", kind.name),
+        None => "a document".to_owned(),
+    };
+    let mut meant = Vec::new();
+    for member in &document.members {
+        if known.contains_key(&member.key) || matches!(member.value, Expr::Omit) {
+            continue;
+        }
+        let names = || known.keys().map(String::as_str);
+        meant.extend(nearest(&member.key, names()).map(str::to_owned));
+        diagnostics.push(
+            Diagnostic::error(
+                "unknown-member",
+                member.key_span,
+                format!("{what} has no member `{}`", member.key),
+            )
+            .label(did_you_mean(&member.key, names()))
+            .note(format!(
+                "it has: {}",
+                names().collect::<Vec<_>>().join(", ")
+            )),
+        );
+    }
+    meant
 }
 
 fn kind_names(spec: &DocumentSpec) -> String {

@@ -223,6 +223,7 @@ impl Compiler<'_> {
                         key: key.to_owned(),
                         value: self.expr(&entry.value, &about),
                         span: entry.value.span,
+                        key_span: entry.key_span,
                     });
                 }
             }

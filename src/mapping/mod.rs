@@ -265,7 +265,14 @@ fn target_of(set: &Set, diagnostics: &mut Vec<Diagnostic>) -> Target {
 /// A template is read once for each rule that uses it; its mistakes are said once.
 fn deduplicate(diagnostics: &mut Vec<Diagnostic>) {
     let mut seen = HashSet::new();
-    diagnostics.retain(|one| seen.insert((one.code, one.span, one.message.clone())));
+    diagnostics.retain(|one| {
+        let message = match one.code {
+            // Of whichever kind the documents are that the template is used in.
+            "unknown-member" => String::new(),
+            _ => one.message.clone(),
+        };
+        seen.insert((one.code, one.span, message))
+    });
 }
 
 fn merged(part: &Part, merge: fn(&Node, &Node) -> Node) -> Node {

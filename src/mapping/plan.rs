@@ -50,6 +50,8 @@ pub struct Member {
     pub value: Expr,
     /// Place of the value.
     pub span: Span,
+    /// Place of the name.
+    pub key_span: Span,
 }
 
 /// `$copy`

@@ -12,7 +12,11 @@ static SPEC: DocumentSpec = DocumentSpec {
     identity: Some("messageId"),
     identity_chars_max: 99,
     title: &["type", "event"],
-    schema: || json!({}),
+    schema: || {
+        json!({"additionalProperties": false, "properties": {
+            "type": {}, "event": {}, "person": {}, "visitorName": {}, "messageId": {},
+            "timestamp": {}, "properties": {}, "a": {}}})
+    },
     kinds: &[
         DocumentKind {
             name: "track",
@@ -812,6 +816,10 @@ fn wrong_files_give_one_message_each_at_its_place() {
         ("version: 1\nrules: {r: {on: 'sms.*', skip: x}}".into(), "glob-matches-nothing", "2:17"),
         ("version: 1\nrules: {a: {on: '*', skip: x}, b: {on: mail.Open, skip: x}}".into(), "unreachable-rule", "2:32"),
         (rule("emit: { type: track, person: u }"), "missing-member", "3:3"),
+        (rule("emit: { type: track, person: u, evnt: e }"), "unknown-member", "5:37"),
+        (rule("emit: { typ: track, person: u, event: e }"), "unknown-member", "5:13"),
+        (rule("emit: { type: identify, person: u, propertis: { a: 1 } }"), "unknown-member", "5:40"),
+        ("version: 1\ntemplates: {t: {person: u, evnt: e, $rest: $.properties}}\nrules: {r: {on: mail.Open, emit_each: {x: {type: track, $extends: t}, y: {type: identify, $extends: t}}}}".into(), "unknown-member", "2:28"),
         (rule("emit: { type: trakc, person: u }"), "unknown-kind", "5:19"),
         (rule("emit: { type: track, person: u, event: 5 }"), "wrong-member", "5:44"),
         (rule("emit: { type: track, person: u, event: e, timestamp: 5 }"), "wrong-member", "5:58"),
@@ -844,6 +852,33 @@ fn wrong_files_give_one_message_each_at_its_place() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// What a message says beside its place: what to write instead.
+#[test]
+fn messages_say_what_to_write_instead() {
+    let emit = |value: &str| {
+        format!(
+            "version: 1\nrules: {{r: {{on: mail.Open, emit: {{type: identify, person: u, {value}}}}}}}"
+        )
+    };
+    let cases: Vec<(String, &str, &str)> = vec![(
+        emit("propertis: {a: 1}"),
+        "an `identify` has no member `propertis`",
+        "did you mean `properties`?",
+    )];
+    let target = Target {
+        catalogue: Some(catalogue()),
+        document: Some(&SPEC),
+    };
+    for (text, message, label) in cases {
+        let (_, diagnostics, _) = load_one(&text, target, Options::default());
+        let got: Vec<(&str, &str)> = diagnostics
+            .iter()
+            .map(|one| (one.message.as_str(), one.label.as_str()))
+            .collect();
+        assert_eq!(got, [(message, label)], "{text}");
+    }
 }
 
 #[test]
