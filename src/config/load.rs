@@ -11,7 +11,7 @@ use super::model::{
     Config, ConfigKeys, ConnectorConfig, ConnectorKeys, SinkConfig, SourceConfig, SourceKeys,
 };
 use super::shape::Section;
-use super::{Mode, overlap, placeholders, schema};
+use super::{Mode, overlap, placeholders, schema, secrets};
 use crate::diagnostics::{
     Diagnostic, Entry, Files, Node, Span, did_you_mean, has_errors, nearest, parse_yaml,
 };
@@ -43,10 +43,13 @@ pub fn load(
     let root = match parse_yaml(file, files) {
         Ok(root) => root,
         Err(error) => {
+            secrets::hide_in_text(file, files);
             diagnostics.push(*error);
             return None;
         }
     };
+    let secrets = secrets::find(&root);
+    secrets::hide(&secrets, files);
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -54,7 +57,7 @@ pub fn load(
     let mut found = Vec::new();
     let config = Loader {
         root: &root,
-        resolved: placeholders::resolve(&root, mode, env, &mut found),
+        resolved: placeholders::resolve(&root, mode, env, &secrets, &mut found),
         diagnostics: &mut found,
     }
     .config(folder);

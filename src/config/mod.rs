@@ -9,6 +9,7 @@ mod model;
 mod overlap;
 mod placeholders;
 mod schema;
+mod secrets;
 mod shape;
 #[cfg(test)]
 mod tests;

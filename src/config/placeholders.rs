@@ -18,6 +18,8 @@ pub(super) struct Resolved {
 struct Resolver<'a> {
     mode: Mode,
     env: &'a dyn Fn(&str) -> Option<String>,
+    /// Values that are secrets.
+    secrets: &'a [&'a Node],
     open: Vec<String>,
     filled: Vec<String>,
     diagnostics: &'a mut Vec<Diagnostic>,
@@ -28,11 +30,13 @@ pub(super) fn resolve(
     node: &Node,
     mode: Mode,
     env: &dyn Fn(&str) -> Option<String>,
+    secrets: &[&Node],
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Resolved {
     let mut resolver = Resolver {
         mode,
         env,
+        secrets,
         open: Vec::new(),
         filled: Vec::new(),
         diagnostics,
@@ -141,13 +145,19 @@ impl Resolver<'_> {
     }
 
     fn missing(&mut self, node: &Node, name: &str, offset: usize, len: usize) {
+        let is_secret = self.secrets.iter().any(|secret| secret.span == node.span);
+        let label = if is_secret {
+            "set it in the environment".to_owned()
+        } else {
+            format!("set it in the environment, or give a default: `${{{name}:-default}}`")
+        };
         self.diagnostics.push(
             Diagnostic::error(
                 "missing-variable",
                 node.text_part(offset, len),
                 format!("the environment variable `{name}` is not set"),
             )
-            .label(format!("set it, or give a default: `${{{name}:-default}}`")),
+            .label(label),
         );
     }
 

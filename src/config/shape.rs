@@ -287,7 +287,7 @@ fn same_type(name: &str, found: &str) -> bool {
 }
 
 /// Follow a `$ref` into `$defs`.
-fn follow<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
+pub(super) fn follow<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
     for _ in 0..16 {
         let Some(target) = schema
             .get("$ref")
@@ -302,7 +302,7 @@ fn follow<'a>(root: &'a Value, mut schema: &'a Value) -> &'a Value {
     schema
 }
 
-fn branches(schema: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn branches(schema: &Value) -> impl Iterator<Item = &Value> {
     ["allOf", "anyOf", "oneOf"]
         .into_iter()
         .filter_map(|keyword| schema.get(keyword).and_then(Value::as_array))
@@ -319,7 +319,7 @@ pub(super) fn schema_at<'a>(root: &'a Value, pointer: &str) -> Option<&'a Value>
     Some(here)
 }
 
-fn property<'a>(root: &'a Value, schema: &'a Value, key: &str) -> Option<&'a Value> {
+pub(super) fn property<'a>(root: &'a Value, schema: &'a Value, key: &str) -> Option<&'a Value> {
     let schema = follow(root, schema);
     if let Some(found) = schema.get("properties").and_then(|all| all.get(key)) {
         return Some(found);
@@ -339,7 +339,7 @@ fn property<'a>(root: &'a Value, schema: &'a Value, key: &str) -> Option<&'a Val
 }
 
 /// All keys that a map of this schema may have.
-fn properties(root: &Value, schema: &Value) -> Vec<String> {
+pub(super) fn properties(root: &Value, schema: &Value) -> Vec<String> {
     let schema = follow(root, schema);
     let mut all: Vec<String> = schema
         .get("properties")

@@ -365,3 +365,43 @@ fn the_composed_schema_takes_a_config_with_variables_and_refuses_a_typo() {
         assert!(!validator.is_valid(&bad), "{to} must be refused");
     }
 }
+
+#[test]
+fn a_secret_that_is_written_out_is_in_no_message() {
+    for (from, to) in [
+        ("token: ${TOKEN}", "tokn: hunter2"),
+        ("token: ${TOKEN}", "token: hunter2\n    token: hunter2"),
+        ("token: ${TOKEN}", "token: 'hunter2"),
+        ("token: ${TOKEN}", "token: [hunter2, [1]]"),
+        (
+            "type: config_test_in\n    token: ${TOKEN}",
+            "{ type: config_tset_in, token: hunter2 }",
+        ),
+        (
+            "version: 1",
+            "version: 1\nalerts: { webhook: hunter2, smtp: { password: hunter2, prot: 1 } }",
+        ),
+    ] {
+        let text = GOOD.replacen(from, to, 1).replacen("in:\n    {", "in: {", 1);
+        let (_, diagnostics, files) = read(&text, Mode::Validate, &[]);
+        assert!(!diagnostics.is_empty(), "{text}");
+        for format in [Format::Human, Format::Json, Format::Github] {
+            let shown = render(&diagnostics, &files, format, false);
+            assert!(!shown.contains("hunter2"), "{text}\n{shown}");
+        }
+    }
+}
+
+#[test]
+fn no_default_is_proposed_for_a_secret() {
+    let text = GOOD.replacen("region: eu", "region: \"${REGION}\"", 1);
+    let (_, diagnostics, _) = read(&text, Mode::Run, &[]);
+    let labels: Vec<&str> = diagnostics.iter().map(|one| one.label.as_str()).collect();
+    assert_eq!(
+        labels,
+        [
+            "set it in the environment",
+            "set it in the environment, or give a default: `${REGION:-default}`"
+        ]
+    );
+}

@@ -49,6 +49,7 @@ impl Span {
 #[derive(Debug, Default, Clone)]
 pub struct Files {
     files: Vec<File>,
+    hidden: Vec<Span>,
 }
 
 #[derive(Debug, Clone)]
@@ -78,6 +79,28 @@ impl Files {
             line_starts,
         });
         id
+    }
+
+    /// Never show these bytes in an excerpt: a secret stands there.
+    pub fn hide(&mut self, span: Span) {
+        self.hidden.push(span);
+    }
+
+    /// The text of a line (from 1) as an excerpt may show it, every hidden character a `*`.
+    pub fn shown_line(&self, id: FileId, line: usize) -> String {
+        let text = self.line(id, line);
+        let start = line
+            .checked_sub(1)
+            .and_then(|at| self.file(id).line_starts.get(at))
+            .map_or(0, |start| *start as usize);
+        let is_hidden = |at: usize| {
+            self.hidden.iter().any(|span| {
+                span.file == id && (span.start as usize..span.end as usize).contains(&at)
+            })
+        };
+        text.char_indices()
+            .map(|(at, char)| if is_hidden(start + at) { '*' } else { char })
+            .collect()
     }
 
     fn file(&self, id: FileId) -> &File {

@@ -97,7 +97,7 @@ const EXCERPT_COLUMNS_MAX: usize = 120;
 fn excerpt(out: &mut String, span: Span, label: &str, files: &Files, paint: &Paint, tone: &str) {
     let (line, column) = files.position(span.file, span.start);
     let (end_line, end_column) = files.position(span.file, span.end);
-    let text: Vec<char> = files.line(span.file, line).chars().collect();
+    let text: Vec<char> = files.shown_line(span.file, line).chars().collect();
     let until = if end_line == line {
         end_column
     } else {

@@ -607,10 +607,7 @@ pub fn run_command(options: &RunOptions) -> ExitCode {
         );
     }
     let Some(prepared) = prepared else {
-        eprintln!(
-            "\nNothing was started. `sluice validate {}` shows the same without starting.",
-            options.config.display()
-        );
+        eprintln!("\nNothing was started.");
         return ExitCode::from(1);
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread()

@@ -1,0 +1,177 @@
+//! Where a config holds secrets: so that no message shows them.
+
+use serde_json::Value;
+
+use super::{schema, shape};
+use crate::diagnostics::{FileId, Files, Kind, Node, Span};
+
+/// Every value that stands where a schema says Secret. Where a plugin or a key is misspelt, what it
+/// might have been counts.
+pub(super) fn find(root: &Node) -> Vec<&Node> {
+    let mut found = Vec::new();
+    let top = schema::root_schema();
+    visit(&top, &top, root, &mut found);
+    let sources: Vec<(&str, Value)> = sluice_sdk::sources()
+        .into_iter()
+        .map(|plugin| (plugin.name, schema::source_schema(plugin)))
+        .collect();
+    let sinks = sink_schemas();
+    let entries = |key: &str| root.get(key).and_then(Node::as_map).unwrap_or_default();
+    for entry in entries("sources") {
+        section(&sources, &entry.value, &mut found);
+    }
+    for entry in entries("connectors") {
+        if let Some(sink) = entry.value.get("sink") {
+            section(&sinks, sink, &mut found);
+        }
+    }
+    found
+}
+
+fn sink_schemas() -> Vec<(&'static str, Value)> {
+    sluice_sdk::sinks()
+        .into_iter()
+        .map(|plugin| (plugin.name, schema::sink_schema(plugin)))
+        .collect()
+}
+
+fn section<'a>(schemas: &[(&str, Value)], node: &'a Node, found: &mut Vec<&'a Node>) {
+    let name = node.get("type").and_then(Node::as_str).unwrap_or_default();
+    let is_known = schemas.iter().any(|(known, _)| *known == name);
+    for (known, schema) in schemas {
+        if !is_known || *known == name {
+            visit(schema, schema, node, found);
+        }
+    }
+}
+
+/// Hide the secrets that are written out.
+pub(super) fn hide(secrets: &[&Node], files: &mut Files) {
+    for node in secrets {
+        if !node.as_str().is_some_and(|text| text.contains("${")) {
+            files.hide(node.span);
+        }
+    }
+}
+
+/// The same for a text that is no YAML: the rest of each line behind the name of a secret.
+pub(super) fn hide_in_text(file: FileId, files: &mut Files) {
+    let mut keys = secret_keys(&schema::root_schema());
+    for plugin in sluice_sdk::sources() {
+        keys.extend(secret_keys(&schema::source_schema(plugin)));
+    }
+    for (_, schema) in sink_schemas() {
+        keys.extend(secret_keys(&schema));
+    }
+    let mut spans = Vec::new();
+    let mut start = 0;
+    for line in files.text(file).split_inclusive('\n') {
+        let value = keys
+            .iter()
+            .filter_map(|key| Some(line.find(key.as_str())? + key.len()))
+            .min();
+        if let Some(at) = value.filter(|at| !line[*at..].contains("${")) {
+            let at = at
+                + line[at..]
+                    .find(|char: char| !": \"'".contains(char))
+                    .unwrap_or(0);
+            let bytes = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+            spans.push(Span {
+                file,
+                start: bytes(start + at),
+                end: bytes(start + line.len()),
+            });
+        }
+        start += line.len();
+    }
+    for span in spans {
+        files.hide(span);
+    }
+}
+
+/// Names of the keys of a schema, at any depth, whose values are secrets.
+fn secret_keys(root: &Value) -> Vec<String> {
+    fn walk(root: &Value, schema: &Value, keys: &mut Vec<String>) {
+        match schema {
+            Value::Object(map) => {
+                if let Some(Value::Object(properties)) = map.get("properties") {
+                    keys.extend(
+                        properties
+                            .iter()
+                            .filter(|(_, property)| is_secret(root, property, 0))
+                            .map(|(key, _)| key.clone()),
+                    );
+                }
+                map.values().for_each(|part| walk(root, part, keys));
+            }
+            Value::Array(items) => items.iter().for_each(|part| walk(root, part, keys)),
+            _ => {}
+        }
+    }
+    let mut keys = Vec::new();
+    walk(root, root, &mut keys);
+    keys
+}
+
+fn is_secret_reference(schema: &Value) -> bool {
+    schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .is_some_and(|target| target == "#/$defs/Secret")
+}
+
+/// Whether a value of this schema is a secret or a list of them.
+fn is_secret(root: &Value, schema: &Value, depth: usize) -> bool {
+    if is_secret_reference(schema) {
+        return true;
+    }
+    let schema = shape::follow(root, schema);
+    depth < 8
+        && (shape::branches(schema).any(|branch| is_secret(root, branch, depth + 1))
+            || schema
+                .get("items")
+                .is_some_and(|items| is_secret(root, items, depth + 1)))
+}
+
+fn visit<'a>(root: &Value, schema: &Value, node: &'a Node, found: &mut Vec<&'a Node>) {
+    if is_secret(root, schema, 0) {
+        scalars(node, found);
+        return;
+    }
+    match &node.kind {
+        Kind::Map(entries) => {
+            let known = shape::properties(root, schema);
+            let holds_secrets = known.iter().any(|key| {
+                shape::property(root, schema, key).is_some_and(|it| is_secret(root, it, 0))
+            });
+            for entry in entries {
+                if let Some(property) = shape::property(root, schema, &entry.key) {
+                    visit(root, property, &entry.value, found);
+                } else if holds_secrets {
+                    scalars(&entry.value, found);
+                }
+            }
+        }
+        Kind::List(items) => {
+            if let Some(schema) = shape::property(root, schema, "0") {
+                for item in items {
+                    visit(root, schema, item, found);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A text, or all texts of a list. The path in `{file: path}` is none.
+fn scalars<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
+    match &node.kind {
+        Kind::List(items) => items.iter().for_each(|item| scalars(item, found)),
+        Kind::Map(entries) => entries
+            .iter()
+            .filter(|entry| entry.key != "file")
+            .for_each(|entry| scalars(&entry.value, found)),
+        Kind::Null => {}
+        Kind::Bool(_) | Kind::Number(_) | Kind::Text { .. } => found.push(node),
+    }
+}
