@@ -8,6 +8,7 @@ use sluice_sdk::catalogue::{Catalogue, EventType, FieldType};
 use sluice_sdk::{DocumentKind, DocumentSpec, ValueRule};
 
 use super::compile::FieldUse;
+use super::paths::is_like_path;
 use super::plan::{Action, Expr, Object, Rule, Source};
 use crate::diagnostics::{Diagnostic, Span, did_you_mean, nearest};
 
@@ -242,6 +243,8 @@ fn document_is_valid(
             Expr::Const(Value::String(name)) => {
                 match spec.kinds.iter().find(|kind| kind.name == name) {
                     Some(kind) => kind,
+                    // A path was meant, as was said.
+                    None if is_like_path(name) => return,
                     None => {
                         diagnostics.push(
                             Diagnostic::error(
@@ -380,6 +383,8 @@ fn check_value(
     };
     let is_wrong = match (value, rule) {
         (Expr::Const(Value::Null) | Expr::Omit | Expr::Unknown | Expr::Path(_), _) => false,
+        // A path was meant, as was said.
+        (Expr::Const(Value::String(text)), _) if is_like_path(text) => false,
         (Expr::Const(Value::String(text)), ValueRule::Text) => text.is_empty(),
         (Expr::Const(Value::String(text)), ValueRule::Time) => {
             text.parse::<jiff::Timestamp>().is_err()

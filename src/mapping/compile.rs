@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::convert::{self, Conversion};
 use super::expression::Expression;
 use super::merge::{is_omit, is_plain};
-use super::paths::{Path, PathError, Root, is_path};
+use super::paths::{Path, PathError, Root, bracketed, is_like_path, is_path};
 use super::plan::{
     Action, Copy, Expr, Member, Object, Operator, Policy, Rest, Source, Taken, TextPart,
 };
@@ -126,7 +126,13 @@ impl Compiler<'_> {
         match Expression::parse(text) {
             Ok(expression) => Some(expression),
             Err(error) => {
-                self.path_error("bad-expression", node, text, 0, &error);
+                match single_equals(text) {
+                    Some(at) => {
+                        let error = PathError { at, ..error };
+                        self.path_error("bad-expression", node, text, 0, &error, "use `==`");
+                    }
+                    None => self.path_error("bad-expression", node, text, 0, &error, "here"),
+                }
                 None
             }
         }
@@ -139,6 +145,7 @@ impl Compiler<'_> {
         text: &str,
         offset: usize,
         error: &PathError,
+        label: &str,
     ) {
         let at = error.at.min(text.len());
         let len = text
@@ -151,7 +158,7 @@ impl Compiler<'_> {
             node.text_part(offset + at, len.max(1))
         };
         self.diagnostics
-            .push(Diagnostic::error(code, span, error.message.clone()).label("here"));
+            .push(Diagnostic::error(code, span, error.message.clone()).label(label));
     }
 
     fn path(&mut self, node: &Node, text: &str, offset: usize) -> Option<Path> {
@@ -177,7 +184,9 @@ impl Compiler<'_> {
                 Some(path)
             }
             Err(error) => {
-                self.path_error("bad-path", node, text, offset, &error);
+                let label = bracketed(text)
+                    .map_or_else(|| "here".to_owned(), |path| format!("write `{path}`"));
+                self.path_error("bad-path", node, text, offset, &error, &label);
                 None
             }
         }
@@ -190,7 +199,20 @@ impl Compiler<'_> {
             Kind::Text { value, .. } if is_path(value) => {
                 self.path(node, value, 0).map_or(Expr::Unknown, Expr::Path)
             }
-            Kind::Text { value, .. } => Expr::Const(Value::String(value.clone())),
+            Kind::Text { value, .. } => {
+                if is_like_path(value) {
+                    self.diagnostics.push(
+                        Diagnostic::warning(
+                            "text-like-path",
+                            node.span,
+                            "this is plain text; a path begins with `$.`",
+                        )
+                        .label(format!("did you mean `$.{}`?", &value[1..]))
+                        .note("use `{ $const: … }` for the text itself"),
+                    );
+                }
+                Expr::Const(Value::String(value.clone()))
+            }
             Kind::List(items) => {
                 Expr::List(items.iter().map(|item| self.expr(item, about)).collect())
             }
@@ -297,6 +319,7 @@ impl Compiler<'_> {
     fn not_a_path(&mut self, node: &Node) {
         let label = match node.as_str() {
             Some(text) if !text.starts_with('$') => format!("did you mean `$.{text}`?"),
+            Some(text) if is_like_path(text) => format!("did you mean `$.{}`?", &text[1..]),
             _ => String::new(),
         };
         self.diagnostics.push(
@@ -498,7 +521,7 @@ impl Compiler<'_> {
         let Some(source) = source else {
             return Expr::Unknown;
         };
-        if self.diagnostics.len() > before {
+        if crate::diagnostics::has_errors(&self.diagnostics[before..]) {
             return Expr::Unknown;
         }
         let from = match &source {
@@ -769,6 +792,29 @@ impl Compiler<'_> {
         }
         Some(parts)
     }
+}
+
+/// Where an expression has a `=` that is no comparison, outside quotes.
+fn single_equals(text: &str) -> Option<usize> {
+    let mut quote: Option<char> = None;
+    let mut escaped = false;
+    text.char_indices()
+        .filter(|(_, character)| {
+            match quote {
+                Some(_) if escaped => escaped = false,
+                Some(_) if *character == '\\' => escaped = true,
+                Some(open) if *character == open => quote = None,
+                Some(_) => {}
+                None if matches!(character, '\'' | '"') => quote = Some(*character),
+                None => return *character == '=',
+            }
+            false
+        })
+        .map(|(at, _)| at)
+        .find(|at| {
+            !text[..*at].ends_with(['=', '!', '<', '>'])
+                && !text[at + 1..].starts_with(['=', '~', '<', '>'])
+        })
 }
 
 /// Bytes up to the brace that closes a hole; braces in quotes do not count.

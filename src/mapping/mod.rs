@@ -41,7 +41,7 @@ use self::compile::{Compiler, FieldUse, Tables};
 use self::evaluate::Stop;
 use self::import::{Loader, Part, Place, Set};
 use self::plan::{Action, Expr, Object, Rule, Source, TypePattern};
-use crate::diagnostics::{Diagnostic, Files, Node, Severity, Span, did_you_mean};
+use crate::diagnostics::{Diagnostic, Files, Node, Severity, Span, did_you_mean, nearest};
 
 pub use self::expression::Expression;
 pub use self::import::builtin_sets;
@@ -314,7 +314,7 @@ fn compile_set(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) -> 
             used_tables: HashSet::new(),
             item_is_known: false,
         };
-        let rule = compile_rule(part, &node, &mut compiler);
+        let rule = compile_rule(part, &node, &set.rules, &mut compiler);
         let fields = std::mem::take(&mut compiler.fields);
         used_tables.extend(std::mem::take(&mut compiler.used_tables));
         let Some(rule) = rule else { continue };
@@ -368,20 +368,35 @@ fn compile_set(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) -> 
     rules
 }
 
-fn compile_rule(part: &Part, node: &Node, compiler: &mut Compiler<'_>) -> Option<Rule> {
+fn compile_rule(
+    part: &Part,
+    node: &Node,
+    all: &[Part],
+    compiler: &mut Compiler<'_>,
+) -> Option<Rule> {
     let top = part.top();
     let on = match node.get("on") {
         Some(on) => syntax::texts(on, "`on`", &mut Vec::new()),
         None => {
+            let imported = all
+                .iter()
+                .filter(|other| other.layers.iter().any(|layer| layer.depth > top.depth))
+                .map(|other| other.name.as_str());
             compiler.diagnostics.push(
                 Diagnostic::error(
                     "missing-on",
                     top.span,
                     "this rule says not which events it is on",
                 )
-                .label("add `on: a.type.or.*`"),
+                .label(
+                    nearest(&part.name, imported).map_or_else(
+                        || "add `on: a.type.or.*`".to_owned(),
+                        |name| format!("did you mean to lay it over `{name}`?"),
+                    ),
+                ),
             );
-            Vec::new()
+            // What else it lacks may well stand in the rule that was meant.
+            return None;
         }
     };
     let when = match node

@@ -57,6 +57,50 @@ pub fn is_path(text: &str) -> bool {
     text == "$" || text.starts_with("$.") || text.starts_with("$[") || is_item(text)
 }
 
+/// Whether a text is plain but looks as if a path was meant: `$` and a letter.
+pub fn is_like_path(text: &str) -> bool {
+    !is_path(text)
+        && text
+            .strip_prefix('$')
+            .is_some_and(|rest| rest.starts_with(char::is_alphabetic))
+}
+
+/// The path with names in brackets that cannot stand after a dot, if that makes it valid.
+pub fn bracketed(text: &str) -> Option<String> {
+    let mut made = String::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let len = if first == '[' {
+            // As it stands; a `]` in quotes makes no valid path here, and so no hint.
+            rest.find(']')? + 1
+        } else if first == '.' {
+            let name = &rest[1..];
+            let name = &name[..name.find(['.', '[']).unwrap_or(name.len())];
+            let is_short = name
+                .chars()
+                .all(|one| one.is_ascii_alphanumeric() || one == '_' || !one.is_ascii());
+            if name.bytes().all(|one| one.is_ascii_digit()) && !name.is_empty() {
+                made.push_str(&format!("[{name}]"));
+            } else if name == "*" || is_short && !name.starts_with(|one: char| one.is_ascii_digit())
+            {
+                made.push_str(&rest[..=name.len()]);
+            } else {
+                if name != name.trim() || name.contains(['\'', '\\']) {
+                    return None;
+                }
+                made.push_str(&format!("['{name}']"));
+            }
+            rest = &rest[1 + name.len()..];
+            continue;
+        } else {
+            first.len_utf8()
+        };
+        made.push_str(&rest[..len]);
+        rest = &rest[len..];
+    }
+    (made != text && Path::parse(&made).is_ok()).then_some(made)
+}
+
 fn is_item(text: &str) -> bool {
     text.strip_prefix("$item")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || rest.starts_with('['))

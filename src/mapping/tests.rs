@@ -790,6 +790,13 @@ fn wrong_files_give_one_message_each_at_its_place() {
         ("version: 1\nrules: {r: {on: mail.Opne, skip: x}}".into(), "unknown-type", "2:17"),
         (emit("$.properties.email_adress"), "unknown-field", "5:43"),
         (emit("'$.a['"), "bad-path", "5:48"),
+        (emit("'$.properties.a-b'"), "bad-path", "5:58"),
+        (rule("when: '@.id = 1'\n    skip: x"), "bad-expression", "5:17"),
+        (emit("$properties.email_address"), "text-like-path", "5:43"),
+        (emit("{ $if: '@.id', $then: [$id] }"), "text-like-path", "5:66"),
+        (rule("emit: { type: $kind, person: u }"), "text-like-path", "5:19"),
+        (rule("emit: { type: track, person: u, event: e, timestamp: $time }"), "text-like-path", "5:58"),
+        (emit("{ $from: $id }"), "not-a-path", "5:52"),
         (emit("{ $form: $.id }"), "unknown-operator", "5:45"),
         (emit("{ $from: $.id, b: 1 }"), "mixed-operator", "5:58"),
         (emit("{ $as: string }"), "no-source", "5:45"),
@@ -862,11 +869,53 @@ fn messages_say_what_to_write_instead() {
             "version: 1\nrules: {{r: {{on: mail.Open, emit: {{type: identify, person: u, {value}}}}}}}"
         )
     };
-    let cases: Vec<(String, &str, &str)> = vec![(
-        emit("propertis: {a: 1}"),
-        "an `identify` has no member `propertis`",
-        "did you mean `properties`?",
-    )];
+    let cases: Vec<(String, &str, &str)> = vec![
+        (
+            emit("propertis: {a: 1}"),
+            "an `identify` has no member `propertis`",
+            "did you mean `properties`?",
+        ),
+        (
+            emit("a: $properties.x"),
+            "this is plain text; a path begins with `$.`",
+            "did you mean `$.properties.x`?",
+        ),
+        (
+            emit("a: {$from: $properties.x}"),
+            "a path is expected here, such as `$.properties.url`",
+            "did you mean `$.properties.x`?",
+        ),
+        (
+            emit("a: $.properties.a-b.c"),
+            "this is not a valid JSONPath (RFC 9535)",
+            "write `$.properties['a-b'].c`",
+        ),
+        (
+            emit("a: '$.properties[0].a-b'"),
+            "this is not a valid JSONPath (RFC 9535)",
+            "write `$.properties[0]['a-b']`",
+        ),
+        (
+            emit("a: $.properties.0"),
+            "this is not a valid JSONPath (RFC 9535)",
+            "write `$.properties[0]`",
+        ),
+        (
+            emit("a: '$.properties.a-b['"),
+            "this is not a valid JSONPath (RFC 9535)",
+            "here",
+        ),
+        (
+            emit("a: {$if: \"@.id = 'a'\", $then: 1}"),
+            "this is not a valid expression (RFC 9535)",
+            "use `==`",
+        ),
+        (
+            emit("a: {$if: \"@.id == 'a=b' &&\", $then: 1}"),
+            "this is not a valid expression (RFC 9535)",
+            "here",
+        ),
+    ];
     let target = Target {
         catalogue: Some(catalogue()),
         document: Some(&SPEC),
@@ -878,6 +927,41 @@ fn messages_say_what_to_write_instead() {
             .map(|one| (one.message.as_str(), one.label.as_str()))
             .collect();
         assert_eq!(got, [(message, label)], "{text}");
+    }
+}
+
+#[test]
+fn a_rule_without_on_is_told_which_imported_rule_it_may_be_meant_for() {
+    let base = "version: 1\nrules: {mail_opened: {on: mail.Open, emit: {type: track, person: u, event: e}}}";
+    let cases = [
+        (
+            "mail_opend: {emit: {event: x}}",
+            "did you mean to lay it over `mail_opened`?",
+        ),
+        (
+            "mail_opend: {when: '@.id'}",
+            "did you mean to lay it over `mail_opened`?",
+        ),
+        ("other: {emit: {event: x}}", "add `on: a.type.or.*`"),
+        // Its neighbour here is none that it could lie over.
+        (
+            "others: {on: mail.Click, skip: x}, other: {skip: x}",
+            "add `on: a.type.or.*`",
+        ),
+    ];
+    let target = Target {
+        catalogue: Some(catalogue()),
+        document: Some(&SPEC),
+    };
+    for (rules, label) in cases {
+        let over = format!("version: 1\nimport: [b.yaml]\nrules: {{{rules}}}");
+        let parts = [("b.yaml", base), ("a.yaml", over.as_str())];
+        let (_, diagnostics, _) = load_files(&parts, "a.yaml", target, Options::default());
+        let got: Vec<(&str, &str)> = diagnostics
+            .iter()
+            .map(|one| (one.code, one.label.as_str()))
+            .collect();
+        assert_eq!(got, [("missing-on", label)], "{rules}");
     }
 }
 
