@@ -7,7 +7,8 @@ use serde_json::Value;
 use sluice_sdk::catalogue::{Catalogue, EventType, FieldType};
 use sluice_sdk::{DocumentKind, DocumentSpec, ValueRule};
 
-use super::compile::FieldUse;
+use super::compile::{FieldUse, OmitUse};
+use super::merge::Omitted;
 use super::paths::is_like_path;
 use super::plan::{Action, Expr, Object, Rule, Source};
 use crate::diagnostics::{Diagnostic, Span, did_you_mean, nearest};
@@ -411,6 +412,28 @@ fn check_value(
             span,
             format!("`{name}` must be {expected}"),
         ));
+    }
+}
+
+/// Keys that are taken out of where they are not: of a template that many rules use, in all of them.
+pub fn omits(omits: &[OmitUse], omitted: &Omitted, diagnostics: &mut Vec<Diagnostic>) {
+    let mut said = HashSet::new();
+    for omit in omits {
+        if omitted.contains(&omit.span) || !said.insert(omit.span) {
+            continue;
+        }
+        diagnostics.push(
+            Diagnostic::warning(
+                "omit-nothing",
+                omit.key_span,
+                format!("there is no `{}` here to take out", omit.key),
+            )
+            .label(did_you_mean(
+                &omit.key,
+                omit.others.iter().map(String::as_str),
+            ))
+            .note("`$omit` takes out what a template, an imported rule or a spread put in the same place"),
+        );
     }
 }
 

@@ -30,6 +30,42 @@ pub struct FieldUse {
     pub span: Span,
 }
 
+/// A place where something is taken out.
+#[derive(Debug, Clone)]
+pub struct OmitUse {
+    /// Its name.
+    pub key: String,
+    /// Place of the name.
+    pub key_span: Span,
+    /// Place of the `{$omit: true}`.
+    pub span: Span,
+    /// What else is there.
+    pub others: Vec<String>,
+}
+
+impl OmitUse {
+    /// Those of a map. What a spread brings is not known before the event is.
+    fn all(node: &Node) -> impl Iterator<Item = Self> + '_ {
+        let entries = node.as_map().unwrap_or_default();
+        let is_spread = |entry: &Entry| {
+            matches!(entry.key.as_str(), "$copy" | "$rest") && !is_omit(&entry.value)
+        };
+        let omits = entries.iter().filter(|entry| is_omit(&entry.value));
+        omits
+            .filter(move |_| !entries.iter().any(is_spread))
+            .map(move |omit| Self {
+                key: omit.key.clone(),
+                key_span: omit.key_span,
+                span: omit.value.span,
+                others: entries
+                    .iter()
+                    .filter(|entry| !is_omit(&entry.value) && !entry.key.starts_with('$'))
+                    .map(|entry| entry.key.clone())
+                    .collect(),
+            })
+    }
+}
+
 /// Reads trees.
 pub struct Compiler<'a> {
     /// All tables.
@@ -38,6 +74,8 @@ pub struct Compiler<'a> {
     pub diagnostics: &'a mut Vec<Diagnostic>,
     /// Fields named so far.
     pub fields: Vec<FieldUse>,
+    /// Keys taken out so far.
+    pub omits: Vec<OmitUse>,
     /// Tables asked for.
     pub used_tables: HashSet<String>,
     /// Inside `$each`, or in a template that may be used there.
@@ -72,6 +110,7 @@ impl Compiler<'_> {
             .filter(|entry| !is_omit(&entry.value))
         {
             let mut documents = Vec::new();
+            self.omits.extend(OmitUse::all(&each.value));
             for entry in each.value.as_map()? {
                 if !is_omit(&entry.value) {
                     documents.push((
@@ -229,6 +268,7 @@ impl Compiler<'_> {
 
     fn object(&mut self, node: &Node, about: &str) -> Object {
         let mut object = Object::default();
+        self.omits.extend(OmitUse::all(node));
         for entry in node.as_map().unwrap_or_default() {
             match entry.key.as_str() {
                 "$copy" => object.copies = self.spreads(&entry.value, Self::copy),

@@ -27,8 +27,11 @@ pub fn is_omit(node: &Node) -> bool {
     matches!(node.as_map(), Some([entry]) if entry.key == "$omit" && matches!(entry.value.kind, Kind::Bool(true)))
 }
 
+/// Places of the `{$omit: true}` that took something out.
+pub type Omitted = HashSet<Span>;
+
 /// `over` laid over `base`.
-pub fn merge(base: &Node, over: &Node) -> Node {
+pub fn merge(base: &Node, over: &Node, omitted: &mut Omitted) -> Node {
     let (Some(below), Some(above)) = (base.as_map(), over.as_map()) else {
         return over.clone();
     };
@@ -39,7 +42,12 @@ pub fn merge(base: &Node, over: &Node) -> Node {
     for entry in above {
         match entries.iter_mut().find(|one| one.key == entry.key) {
             Some(one) => {
-                one.value = merge(&one.value, &entry.value);
+                if is_omit(&entry.value)
+                    && (!is_omit(&one.value) || omitted.contains(&one.value.span))
+                {
+                    omitted.insert(entry.value.span);
+                }
+                one.value = merge(&one.value, &entry.value, omitted);
                 one.key_span = entry.key_span;
             }
             None => entries.push(entry.clone()),
@@ -52,7 +60,7 @@ pub fn merge(base: &Node, over: &Node) -> Node {
 }
 
 /// A rule laid over the imported one: documents merge, another outcome replaces, the rest is replaced.
-pub fn merge_rule(base: &Node, over: &Node) -> Node {
+pub fn merge_rule(base: &Node, over: &Node, omitted: &mut Omitted) -> Node {
     const OUTCOMES: &[&str] = &["emit", "emit_each", "skip"];
     let (Some(below), Some(above)) = (base.as_map(), over.as_map()) else {
         return over.clone();
@@ -71,7 +79,7 @@ pub fn merge_rule(base: &Node, over: &Node) -> Node {
     for entry in above {
         match entries.iter_mut().find(|one| one.key == entry.key) {
             Some(one) if matches!(entry.key.as_str(), "emit" | "emit_each") => {
-                one.value = merge(&one.value, &entry.value);
+                one.value = merge(&one.value, &entry.value, omitted);
                 one.key_span = entry.key_span;
             }
             Some(one) => *one = entry.clone(),
@@ -92,17 +100,20 @@ pub struct Resolver<'a> {
     nodes: usize,
     /// Names that were asked for.
     pub used: HashSet<String>,
+    /// What took something out.
+    pub omitted: Omitted,
 }
 
 impl<'a> Resolver<'a> {
     /// Over these templates.
-    pub fn new(templates: &'a HashMap<String, Node>) -> Self {
+    pub fn new(templates: &'a HashMap<String, Node>, omitted: Omitted) -> Self {
         Self {
             templates,
             done: HashMap::new(),
             stack: Vec::new(),
             nodes: 0,
             used: HashSet::new(),
+            omitted,
         }
     }
 
@@ -182,13 +193,13 @@ impl<'a> Resolver<'a> {
                 continue;
             };
             base = Some(match base {
-                Some(base) => merge(&base, &template),
+                Some(base) => merge(&base, &template, &mut self.omitted),
                 None => template,
             });
         }
         match base {
             Some(base) if here.as_map().is_some_and(<[Entry]>::is_empty) => base,
-            Some(base) => merge(&base, &here),
+            Some(base) => merge(&base, &here, &mut self.omitted),
             None => here,
         }
     }

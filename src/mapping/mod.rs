@@ -275,34 +275,40 @@ fn deduplicate(diagnostics: &mut Vec<Diagnostic>) {
     });
 }
 
-fn merged(part: &Part, merge: fn(&Node, &Node) -> Node) -> Node {
+fn merged(
+    part: &Part,
+    merge: fn(&Node, &Node, &mut merge::Omitted) -> Node,
+    omitted: &mut merge::Omitted,
+) -> Node {
     let mut layers = part.layers.iter();
     let first = layers
         .next()
         .map_or_else(|| part.top().node.clone(), |layer| layer.node.clone());
-    layers.fold(first, |below, layer| merge(&below, &layer.node))
+    layers.fold(first, |below, layer| merge(&below, &layer.node, omitted))
 }
 
 fn compile_set(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) -> Vec<Rule> {
+    let mut omitted = merge::Omitted::new();
     let templates: HashMap<String, Node> = set
         .templates
         .iter()
-        .map(|part| (part.name.clone(), merged(part, merge::merge)))
+        .map(|part| (part.name.clone(), merged(part, merge::merge, &mut omitted)))
         .collect();
     let tables: Tables = set
         .tables
         .iter()
         .map(|part| {
-            let table = merged(part, merge::merge);
+            let table = merged(part, merge::merge, &mut omitted);
             (part.name.clone(), Arc::new(compile::table_of(&table)))
         })
         .collect();
-    let mut resolver = merge::Resolver::new(&templates);
+    let mut resolver = merge::Resolver::new(&templates, omitted);
     let mut used_tables = HashSet::new();
     let mut uses = check::FieldUses::default();
+    let mut omits = Vec::new();
     let mut rules = Vec::new();
     for part in &set.rules {
-        let node = merged(part, merge::merge_rule);
+        let node = merged(part, merge::merge_rule, &mut resolver.omitted);
         if node.as_map().is_none() {
             continue;
         }
@@ -311,12 +317,14 @@ fn compile_set(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) -> 
             tables: &tables,
             diagnostics,
             fields: Vec::new(),
+            omits: Vec::new(),
             used_tables: HashSet::new(),
             item_is_known: false,
         };
         let rule = compile_rule(part, &node, &set.rules, &mut compiler);
         let fields = std::mem::take(&mut compiler.fields);
         used_tables.extend(std::mem::take(&mut compiler.used_tables));
+        omits.append(&mut compiler.omits);
         let Some(rule) = rule else { continue };
         if let Some(catalogue) = target.catalogue {
             check::unknown_types(&rule, catalogue, diagnostics);
@@ -341,6 +349,7 @@ fn compile_set(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) -> 
                 tables: &tables,
                 diagnostics,
                 fields: Vec::new(),
+                omits: Vec::new(),
                 used_tables: HashSet::new(),
                 item_is_known: true,
             };
@@ -350,6 +359,7 @@ fn compile_set(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) -> 
     }
     let has_errors = crate::diagnostics::has_errors(diagnostics);
     if !has_errors {
+        check::omits(&omits, &resolver.omitted, diagnostics);
         check::unused(
             &set.templates,
             &resolver.used,

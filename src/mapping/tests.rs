@@ -796,6 +796,7 @@ fn wrong_files_give_one_message_each_at_its_place() {
         (emit("{ $if: '@.id', $then: [$id] }"), "text-like-path", "5:66"),
         (rule("emit: { type: $kind, person: u }"), "text-like-path", "5:19"),
         (rule("emit: { type: track, person: u, event: e, timestamp: $time }"), "text-like-path", "5:58"),
+        (emit("{ b: { $omit: true } }"), "omit-nothing", "5:45"),
         (emit("{ $from: $id }"), "not-a-path", "5:52"),
         (emit("{ $form: $.id }"), "unknown-operator", "5:45"),
         (emit("{ $from: $.id, b: 1 }"), "mixed-operator", "5:58"),
@@ -962,6 +963,83 @@ fn a_rule_without_on_is_told_which_imported_rule_it_may_be_meant_for() {
             .map(|one| (one.code, one.label.as_str()))
             .collect();
         assert_eq!(got, [("missing-on", label)], "{rules}");
+    }
+}
+
+#[test]
+fn an_omit_that_takes_out_nothing_is_told_which_key_may_be_meant() {
+    let templates = "t: {type: track, title: $.t, extra: {size: 1}}, no: {title: {$omit: true}}";
+    let cases: [(&str, Option<&str>); 13] = [
+        ("{$extends: t, title: {$omit: true}}", None),
+        (
+            "{$extends: t, titel: {$omit: true}}",
+            Some("did you mean `title`?"),
+        ),
+        ("{$extends: t, far: {$omit: true}}", Some("")),
+        ("{$extends: t, extra: {size: {$omit: true}}}", None),
+        (
+            "{$extends: t, extra: {sise: {$omit: true}}}",
+            Some("did you mean `size`?"),
+        ),
+        ("{$extends: t, size: {$omit: true}}", Some("")),
+        ("{$extends: [t, no]}", None),
+        ("{$extends: [no, t]}", None),
+        ("{$extends: t, extra: {$omit: true}}", None),
+        ("{titel: {$omit: true}, $copy: $.p}", None),
+        ("{titel: {$omit: true}, $rest: $.p}", None),
+        (
+            "{x: {titel: {$omit: true}, title: 1}, $rest: $.p}",
+            Some("did you mean `title`?"),
+        ),
+        (
+            "{x: {$each: $.l, $emit: {titel: {$omit: true}, title: 1}}}",
+            Some("did you mean `title`?"),
+        ),
+    ];
+    let labels = |diagnostics: &[Diagnostic]| -> Vec<String> {
+        diagnostics
+            .iter()
+            .filter(|one| one.code != "unused-template")
+            .map(|one| format!("{} {}", one.code, one.label))
+            .collect()
+    };
+    for (emit, label) in cases {
+        let text = format!(
+            "version: 1\ntemplates: {{{templates}}}\nrules: {{r: {{on: x, emit: {emit}}}}}"
+        );
+        let (_, diagnostics, _) = load_one(&text, Target::default(), Options::default());
+        let expected: Vec<String> = label
+            .map(|label| format!("omit-nothing {label}"))
+            .into_iter()
+            .collect();
+        assert_eq!(labels(&diagnostics), expected, "{emit}");
+    }
+    // Over an imported rule and template.
+    let base = "version: 1\ntemplates: {t: {a: 1, size: 2}}\nrules: {r: {on: x, emit_each: {one: {$extends: t, title: 1}, two: {a: 1}}}}";
+    for (over, expected) in [
+        (
+            "rules: {r: {emit_each: {one: {title: {$omit: true}}, two: {$omit: true}}}}",
+            vec![],
+        ),
+        ("templates: {t: {size: {$omit: true}}}", vec![]),
+        (
+            "templates: {t: {sise: {$omit: true}}}",
+            vec!["omit-nothing did you mean `size`?"],
+        ),
+        (
+            "rules: {r: {emit_each: {one: {size: {$omit: true}}}}}",
+            vec![],
+        ),
+        (
+            "rules: {r: {emit_each: {twa: {$omit: true}}}}",
+            vec!["omit-nothing did you mean `two`?"],
+        ),
+    ] {
+        let over = format!("version: 1\nimport: [b.yaml]\n{over}");
+        let parts = [("b.yaml", base), ("a.yaml", over.as_str())];
+        let (_, diagnostics, _) =
+            load_files(&parts, "a.yaml", Target::default(), Options::default());
+        assert_eq!(labels(&diagnostics), expected, "{over}");
     }
 }
 
