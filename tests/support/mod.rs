@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -68,6 +69,7 @@ admin: {{ listen: \"off\" }}
 pub struct Sluice {
     child: Child,
     lines: mpsc::Receiver<String>,
+    seen: RefCell<Vec<String>>,
     pub endpoint: String,
 }
 
@@ -91,6 +93,7 @@ impl Sluice {
         let mut sluice = Self {
             child,
             lines,
+            seen: RefCell::default(),
             endpoint: String::new(),
         };
         let line = sluice.wait_for_line("ready: ");
@@ -103,17 +106,21 @@ impl Sluice {
         sluice
     }
 
+    /// A log line with this in it, one that came before as well.
     pub fn wait_for_line(&self, part: &str) -> String {
         let until = Instant::now() + PATIENCE;
-        let mut seen = Vec::new();
+        let mut seen = self.seen.borrow_mut();
+        if let Some(line) = seen.iter().find(|line| line.contains(part)) {
+            return line.clone();
+        }
         while let Ok(line) = self
             .lines
             .recv_timeout(until.saturating_duration_since(Instant::now()))
         {
-            if line.contains(part) {
-                return line;
-            }
             seen.push(line);
+            if let Some(line) = seen.last().filter(|line| line.contains(part)) {
+                return line.clone();
+            }
         }
         panic!(
             "no line with `{part}` came; there were:\n{}",
