@@ -398,12 +398,10 @@ fn compile_rule(
                     top.span,
                     "this rule says not which events it is on",
                 )
-                .label(
-                    nearest(&part.name, imported).map_or_else(
-                        || "add `on: a.type.or.*`".to_owned(),
-                        |name| format!("did you mean to lay it over `{name}`?"),
-                    ),
-                ),
+                .label(nearest(&part.name, imported).map_or_else(
+                    || "add `on: a.type.or.*`".to_owned(),
+                    |name| format!("did you mean to lay it over `{name}`?"),
+                )),
             );
             // What else it lacks may well stand in the rule that was meant.
             return None;
