@@ -5,8 +5,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::load_config;
+use super::{load_config, output};
+use crate::engine::StartError;
 use crate::engine::dead_letters::{Filter, for_each_dead_letter};
+use crate::journal::OpenError;
 
 /// Columns of the reason in a list.
 const DETAIL_CHARS: usize = 100;
@@ -73,46 +75,68 @@ pub fn run(args: DeadLettersArgs, colour: bool) -> ExitCode {
         return ExitCode::from(1);
     };
     let mut count = 0_u64;
+    let mut is_read = true;
+    let mut write = |text: &str| {
+        is_read = output::write(text);
+        is_read
+    };
     let done = for_each_dead_letter(&config, &filter, |key, letter| match &args.action {
         Action::List(_) => {
             count += 1;
             let detail: String = letter.detail.chars().take(DETAIL_CHARS).collect();
-            println!(
-                "{key}  {}  {}  {}: {detail}",
+            write(&format!(
+                "{key}  {}  {}  {}: {detail}\n",
                 letter.event_type, letter.event_id, letter.reason
-            );
-            true
+            ))
         }
         Action::Export(_) => {
             count += 1;
-            println!("{}", serde_json::to_string(letter).unwrap_or_default());
-            true
+            let text = serde_json::to_string(letter).unwrap_or_default();
+            write(&format!("{text}\n"))
         }
         Action::Show { .. } => {
             let is_it = wanted.is_some_and(|wanted| *wanted == key.to_string());
             if is_it {
                 count += 1;
-                println!(
-                    "{}",
-                    serde_json::to_string_pretty(letter).unwrap_or_default()
-                );
+                let text = serde_json::to_string_pretty(letter).unwrap_or_default();
+                write(&format!("{text}\n"));
             }
             !is_it
         }
     });
     if let Err(problem) = done {
-        eprintln!("error: {problem}");
-        return ExitCode::from(1);
+        output::tell(&format!("error: {}\n", explained(&problem)));
+        return output::problems();
+    }
+    if !is_read {
+        return output::good();
     }
     match (&args.action, count) {
-        (Action::List(_), count) => eprintln!("{count} dead letters"),
+        (Action::List(_), count) => output::tell(&format!(
+            "{}\n",
+            output::number(usize::try_from(count).unwrap_or(usize::MAX), "dead letter")
+        )),
         (Action::Show { letter, .. }, 0) => {
-            eprintln!(
-                "error: there is no dead letter `{letter}`; `sluice dead-letters list` has them all"
-            );
+            output::tell(&format!(
+                "error: there is no dead letter `{letter}`; `sluice dead-letters list` has them all\n"
+            ));
             return ExitCode::from(1);
         }
         _ => {}
     }
     ExitCode::SUCCESS
+}
+
+/// Why they cannot be read, and what helps.
+fn explained(problem: &StartError) -> String {
+    let StartError::Journal(OpenError::Locked { path, holder }) = problem else {
+        return problem.to_string();
+    };
+    let holder = holder.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+    format!(
+        "a running process{holder} holds the data folder {}; stop the process first (`sluice \
+         status` counts dead letters while it runs), or take a snapshot of the folder and name it \
+         as `journal.path` in a copy of the config",
+        path.display()
+    )
 }

@@ -11,7 +11,7 @@ mod init;
 mod man;
 mod map;
 mod mappings;
-mod output;
+pub(crate) mod output;
 mod plugins;
 mod run;
 mod schema;
@@ -134,14 +134,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Read a config for a command that does not run it: no variable needs a value.
+/// Read a config for a command that looks at its data folder: no variable needs a value, and the
+/// settings of plugins may be wrong.
 fn load_config(path: &Path, colour: bool) -> Option<Config> {
     let mut files = Files::default();
     let mut diagnostics = Vec::new();
     let environment = |name: &str| std::env::var(name).ok();
     let config = config::load(
         path,
-        Mode::Validate,
+        Mode::Inspect,
         &environment,
         &mut files,
         &mut diagnostics,

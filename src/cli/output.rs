@@ -21,10 +21,32 @@ pub fn wrong_use(message: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// To stdout. A reader that went away (`| head`) is no reason to complain.
+/// To stdout. A reader that went away (`| head`) is no reason to complain; a full disk ends the
+/// program, as what it was asked for did not get where it should.
 pub fn print(text: &str) {
+    write(text);
+}
+
+/// The same; false when the reader went away.
+pub fn write(text: &str) -> bool {
+    match try_write(text) {
+        Ok(is_read) => is_read,
+        Err(problem) => {
+            tell(&format!("error: {problem}\n"));
+            std::process::exit(1);
+        }
+    }
+}
+
+/// To stdout, for who has to clean up: false when the reader went away, an error when the text did
+/// not get there for another reason.
+pub fn try_write(text: &str) -> Result<bool, String> {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(format!("the output cannot be written: {error}")),
+    }
 }
 
 /// To stderr.

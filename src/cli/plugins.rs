@@ -104,6 +104,11 @@ pub fn run(args: &Args) -> ExitCode {
             if found.is_empty() {
                 let names = plugins.iter().map(|plugin| plugin.name);
                 let hint = did_you_mean(name, names);
+                let hint = if hint.is_empty() {
+                    "`sluice plugins` lists them all".to_owned()
+                } else {
+                    hint
+                };
                 return output::wrong_use(&format!("there is no plugin `{name}`; {hint}"));
             }
             match args.format {

@@ -1,13 +1,15 @@
 //! `sluice status`: the account, of the running process or as it is on disk.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
-use super::load_config;
-use crate::engine::read_status;
+use super::{load_config, output};
 use crate::engine::status::{Balance, Status};
+use crate::engine::{StartError, read_status};
+use crate::journal::OpenError;
 
 /// How the status is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -44,22 +46,50 @@ pub fn run(args: &StatusArgs, colour: bool) -> ExitCode {
     let status = match running.map_or_else(|| read_status(&config), Ok) {
         Ok(status) => status,
         Err(problem) => {
-            eprintln!("error: {problem}");
-            return ExitCode::from(1);
+            output::tell(&format!(
+                "error: {}\n",
+                explained(&problem, config.admin.listen)
+            ));
+            return output::problems();
         }
     };
-    match args.format {
-        StatusFormat::Json => println!(
-            "{}",
+    output::print(&match args.format {
+        StatusFormat::Json => format!(
+            "{}\n",
             serde_json::to_string_pretty(&status).unwrap_or_default()
         ),
-        StatusFormat::Human => print(&status, args.types),
-    }
+        StatusFormat::Human => human(&status, args.types),
+    });
     let is_held = status
         .connectors
         .values()
         .any(|connector| connector.held.is_some());
     ExitCode::from(u8::from(is_held))
+}
+
+/// Why there is no status, and what helps.
+fn explained(problem: &StartError, listen: Option<std::net::SocketAddr>) -> String {
+    let StartError::Journal(OpenError::Locked { path, holder }) = problem else {
+        return problem.to_string();
+    };
+    let holder = holder.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+    let why = listen.map_or_else(
+        || {
+            "its admin listener is off in this config; to ask it, set `admin: { listen: \
+             127.0.0.1:9090 }` and restart it, or stop it first"
+                .to_owned()
+        },
+        |address| {
+            format!(
+                "its admin listener is not reachable at {address}: set `admin: {{ listen: … }}` to \
+                 the address it was started with, or stop it first"
+            )
+        },
+    );
+    format!(
+        "a running process{holder} holds the data folder {}, and {why}",
+        path.display()
+    )
 }
 
 /// The status of the process behind the admin address, if there is one.
@@ -77,43 +107,46 @@ fn ask(listen: std::net::SocketAddr) -> Option<Status> {
     serde_json::from_str(body).ok()
 }
 
-fn print(status: &Status, types: bool) {
+fn human(status: &Status, types: bool) -> String {
+    let mut out = String::new();
     for (name, source) in &status.sources {
         let malformed: u64 = source.malformed.values().sum();
-        println!(
+        let _ = writeln!(
+            out,
             "source {name}: {} taken, {} of them duplicates, {malformed} parts set aside",
             source.taken, source.duplicates
         );
         if let Some(endpoint) = &source.endpoint {
-            println!("  {endpoint}");
+            let _ = writeln!(out, "  {endpoint}");
         }
         if source.lost > 0 {
-            println!("  {} events lost to damage of the disk", source.lost);
+            let _ = writeln!(out, "  {} events lost to damage of the disk", source.lost);
         }
     }
     for (name, connector) in &status.connectors {
-        println!("connector {name}: {}", connector.state);
+        let _ = writeln!(out, "connector {name}: {}", connector.state);
         if let Some(held) = &connector.held {
-            println!("  since {}: {}", held.since, held.reason);
+            let _ = writeln!(out, "  since {}: {}", held.since, held.reason);
         }
-        println!("  {}", line(&connector.events));
+        let _ = writeln!(out, "  {}", line(&connector.events));
         for (what, reasons) in [
             ("skipped", &connector.events.skipped),
             ("dead", &connector.events.dead),
         ] {
             for (reason, count) in reasons {
-                println!("    {count} {what}: {reason}");
+                let _ = writeln!(out, "    {count} {what}: {reason}");
             }
         }
         if types {
             for (event_type, balance) in &connector.types {
-                println!("  {event_type}: {}", line(balance));
+                let _ = writeln!(out, "  {event_type}: {}", line(balance));
             }
         }
     }
     if status.connectors.is_empty() {
-        println!("nothing has run with this data folder yet");
+        let _ = writeln!(out, "nothing has run with this data folder yet");
     }
+    out
 }
 
 fn line(balance: &Balance) -> String {

@@ -11,10 +11,13 @@ use super::model::{
     Config, ConfigKeys, ConnectorConfig, ConnectorKeys, SinkConfig, SourceConfig, SourceKeys,
 };
 use super::shape::Section;
-use super::{Mode, overlap, placeholders, schema, secrets};
+use super::{Mode, overlap, placeholders, schema, secrets, shape};
 use crate::diagnostics::{
-    Diagnostic, Entry, Files, Node, Span, did_you_mean, has_errors, nearest, parse_yaml,
+    Diagnostic, Entry, Files, Kind, Node, Span, did_you_mean, has_errors, nearest, parse_yaml,
 };
+
+/// The config of a command that is given none.
+const FILE_DEFAULT: &str = "sluice.yaml";
 
 /// Read the config at `path`. `None` comes with at least one error in `diagnostics`.
 ///
@@ -34,7 +37,11 @@ pub fn load(
                     "unreadable-file",
                     format!("{} cannot be read: {error}", path.display()),
                 )
-                .label("`sluice init` writes one to begin with"),
+                .label(if path == Path::new(FILE_DEFAULT) {
+                    "name the config, or `sluice init FOLDER` writes one to begin with"
+                } else {
+                    ""
+                }),
             );
             return None;
         }
@@ -48,6 +55,17 @@ pub fn load(
             return None;
         }
     };
+    if matches!(root.kind, Kind::Null) {
+        diagnostics.push(
+            Diagnostic::error(
+                "empty-config",
+                root.span,
+                "this config is empty; expected `version`, `sources`, `connectors`",
+            )
+            .label("`sluice init FOLDER` writes a starter"),
+        );
+        return None;
+    }
     let secrets = secrets::find(&root);
     secrets::hide(&secrets, files);
     let folder = path
@@ -57,6 +75,7 @@ pub fn load(
     let mut found = Vec::new();
     let config = Loader {
         root: &root,
+        mode,
         resolved: placeholders::resolve(&root, mode, env, &secrets, &mut found),
         diagnostics: &mut found,
     }
@@ -68,6 +87,7 @@ pub fn load(
 
 struct Loader<'a> {
     root: &'a Node,
+    mode: Mode,
     resolved: placeholders::Resolved,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
@@ -119,7 +139,7 @@ impl Loader<'_> {
         match sluice_sdk::parse_config(value) {
             Ok(read) => Some(read),
             Err(error) => {
-                report_setting(&section, &error, self.diagnostics);
+                report_setting(&section, schema, &error, self.diagnostics);
                 None
             }
         }
@@ -152,6 +172,15 @@ impl Loader<'_> {
         let names: Vec<&str> = known.iter().map(|plugin| plugin.name).collect();
         let name = self.plugin_name(entry, "source", &entry.key, &names)?;
         let plugin = known.into_iter().find(|plugin| plugin.name == name)?;
+        if self.mode == Mode::Inspect {
+            return Some(SourceConfig {
+                plugin,
+                settings: Value::Null,
+                expect_every: None,
+                deduplicate: None,
+                span: entry.key_span,
+            });
+        }
         let pointer = format!("/sources/{}", escape(&entry.key));
         let mut settings: Map<String, Value> = self.section(
             &pointer,
@@ -172,13 +201,14 @@ impl Loader<'_> {
             name: format!("source `{}`", entry.key),
             resolved: &self.resolved,
         };
+        let schema = schema::source_schema(plugin);
         let checked = (plugin.validate)(settings.clone());
         let keys = sluice_sdk::parse_config::<SourceKeys>(Value::Object(keys));
-        let is_good = accept(&section, checked, self.diagnostics);
+        let is_good = accept(&section, &schema, checked, self.diagnostics);
         let keys = match keys {
             Ok(keys) => keys,
             Err(error) => {
-                report_setting(&section, &error, self.diagnostics);
+                report_setting(&section, &schema, &error, self.diagnostics);
                 return None;
             }
         };
@@ -261,6 +291,12 @@ impl Loader<'_> {
         let names: Vec<&str> = known.iter().map(|plugin| plugin.name).collect();
         let name = self.plugin_name(&sink, "sink", &entry.key, &names)?;
         let plugin = known.into_iter().find(|plugin| plugin.name == name)?;
+        if self.mode == Mode::Inspect {
+            return Some(SinkConfig {
+                plugin,
+                settings: Value::Null,
+            });
+        }
         let pointer = format!("{pointer}/sink");
         let called = format!("the sink of `{}`", entry.key);
         let mut settings: Map<String, Value> =
@@ -273,8 +309,10 @@ impl Loader<'_> {
             name: called,
             resolved: &self.resolved,
         };
+        let schema = schema::sink_schema(plugin);
         let checked = (plugin.validate)(settings.clone());
-        accept(&section, checked, self.diagnostics).then_some(SinkConfig { plugin, settings })
+        accept(&section, &schema, checked, self.diagnostics)
+            .then_some(SinkConfig { plugin, settings })
     }
 
     fn plugin_name(
@@ -499,18 +537,20 @@ fn escape(key: &str) -> String {
 
 fn accept(
     section: &Section<'_>,
+    schema: &Value,
     checked: Result<(), ConfigError>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> bool {
     match checked {
         Ok(()) => true,
-        Err(error) => report_setting(section, &error, diagnostics),
+        Err(error) => report_setting(section, schema, &error, diagnostics),
     }
 }
 
 /// Say what a plugin (or serde) has against a setting. True when it is against a stand-in only.
 fn report_setting(
     section: &Section<'_>,
+    schema: &Value,
     error: &ConfigError,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> bool {
@@ -525,10 +565,19 @@ fn report_setting(
     if section.is_open(&pointer) {
         return true;
     }
-    diagnostics.push(Diagnostic::error(
-        "invalid-setting",
-        section.place(&pointer),
-        error.message.clone(),
-    ));
+    // A text that cannot be read at all is helped by an example; a plugin's own words say enough.
+    let is_unread = error.message.starts_with("invalid ");
+    let example = shape::schema_at(schema, &pointer)
+        .filter(|_| is_unread && !pointer.is_empty())
+        .map(|at| shape::forms(schema, at))
+        .unwrap_or_default();
+    diagnostics.push(
+        Diagnostic::error(
+            "invalid-setting",
+            section.place(&pointer),
+            error.message.clone(),
+        )
+        .label(example),
+    );
     false
 }

@@ -28,6 +28,8 @@ pub use units::{ByteSize, Period, PeriodOrOff};
 pub enum Mode {
     /// To say whether it is right. Variables that are not set are no error.
     Validate,
+    /// To look at what a run left behind. The settings of plugins do not matter, and are not read.
+    Inspect,
     /// To run it. Every variable must have a value.
     Run,
 }

@@ -59,6 +59,11 @@ enum Text {
 impl Resolver<'_> {
     fn node(&mut self, node: &Node, pointer: &str) -> Value {
         match &node.kind {
+            // Nobody needs it, so it may be missing, empty or wrong.
+            Kind::Text { value, .. } if self.mode == Mode::Inspect && self.is_secret(node) => {
+                self.open.push(pointer.to_owned());
+                Value::String(value.clone())
+            }
             Kind::Text { value, .. } => match self.text(node, value) {
                 Text::Plain(text) => Value::String(text),
                 Text::Filled(text) if text.is_empty() => Value::Null,
@@ -144,9 +149,12 @@ impl Resolver<'_> {
         }
     }
 
+    fn is_secret(&self, node: &Node) -> bool {
+        self.secrets.iter().any(|secret| secret.span == node.span)
+    }
+
     fn missing(&mut self, node: &Node, name: &str, offset: usize, len: usize) {
-        let is_secret = self.secrets.iter().any(|secret| secret.span == node.span);
-        let label = if is_secret {
+        let label = if self.is_secret(node) {
             "set it in the environment".to_owned()
         } else {
             format!("set it in the environment, or give a default: `${{{name}:-default}}`")

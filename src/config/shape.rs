@@ -397,7 +397,7 @@ fn choices(root: &Value, schema: &Value) -> Vec<String> {
 }
 
 /// Examples of the right form, as a sentence.
-fn forms(root: &Value, schema: &Value) -> String {
+pub(super) fn forms(root: &Value, schema: &Value) -> String {
     let schema = follow(root, schema);
     let examples: Vec<String> = schema
         .get("examples")

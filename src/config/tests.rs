@@ -382,7 +382,9 @@ fn a_secret_that_is_written_out_is_in_no_message() {
             "version: 1\nalerts: { webhook: hunter2, smtp: { password: hunter2, prot: 1 } }",
         ),
     ] {
-        let text = GOOD.replacen(from, to, 1).replacen("in:\n    {", "in: {", 1);
+        let text = GOOD
+            .replacen(from, to, 1)
+            .replacen("in:\n    {", "in: {", 1);
         let (_, diagnostics, files) = read(&text, Mode::Validate, &[]);
         assert!(!diagnostics.is_empty(), "{text}");
         for format in [Format::Human, Format::Json, Format::Github] {

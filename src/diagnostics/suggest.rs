@@ -1,21 +1,24 @@
 //! "Did you mean": the nearest known name, if it is near enough to be a slip.
 
-/// The known name nearest to `found`, if a few letters away.
+/// Fewer letters begin too many names.
+const START_CHARS_MIN: usize = 3;
+
+/// The known name nearest to `found`: a few letters away, else one that starts with it.
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (found.chars().count() / 3).clamp(1, 4);
     let lower = found.to_lowercase();
+    let is_start = found.chars().count() >= START_CHARS_MIN;
     known
         .into_iter()
         .filter(|name| *name != found)
-        .map(|name| {
-            (
-                strsim::damerau_levenshtein(&lower, &name.to_lowercase()),
-                name,
-            )
+        .map(|name| (name.to_lowercase(), name))
+        .map(|(known, name)| {
+            let distance = strsim::damerau_levenshtein(&lower, &known);
+            (distance, is_start && known.starts_with(&lower), name)
         })
-        .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
+        .filter(|(distance, starts, _)| *distance <= limit || *starts)
+        .min_by_key(|(distance, _, _)| *distance)
+        .map(|(_, _, name)| name)
 }
 
 /// ``did you mean `name`?``, or nothing.
@@ -34,6 +37,11 @@ mod tests {
             Some("email_address")
         );
         assert_eq!(nearest("segmnet", ["segment", "stdout"]), Some("segment"));
+        assert_eq!(
+            nearest("orders", ["orders_webhook", "stdout"]),
+            Some("orders_webhook")
+        );
+        assert_eq!(nearest("o", ["orders_webhook"]), None);
         assert_eq!(nearest("kafka", ["segment", "stdout"]), None);
     }
 }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::prepare::{Prepared, prepare};
 use super::run::{Running, Shared, asked_to_stop};
 use super::status::Balance;
+use crate::cli::output;
 use crate::config::Mode;
 use crate::diagnostics::{Files, Format, render};
 
@@ -55,19 +56,48 @@ pub fn demo_command(options: &DemoOptions) -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime.block_on(demo(options, &folder)),
-        Err(problem) => Err(format!("no threads to run on: {problem}")),
+        Err(problem) => Err(Failure::Said(format!("no threads to run on: {problem}"))),
     };
     let _ = std::fs::remove_dir_all(&folder);
     match code {
         Ok(code) => code,
-        Err(problem) => {
-            eprintln!("error: {problem}");
+        Err(Failure::NobodyReads) => ExitCode::SUCCESS,
+        Err(Failure::Said(problem)) => {
+            output::tell(&format!("error: {problem}\n"));
             ExitCode::from(1)
         }
     }
 }
 
-async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, String> {
+/// Why the demo ends early. It never leaves the process itself, so that its folder is removed.
+enum Failure {
+    /// The reader of the report went away.
+    NobodyReads,
+    /// A problem, in words.
+    Said(String),
+}
+
+impl From<String> for Failure {
+    fn from(problem: String) -> Self {
+        Self::Said(problem)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(problem: &str) -> Self {
+        Self::Said(problem.to_owned())
+    }
+}
+
+fn say(text: &str) -> Result<(), Failure> {
+    if output::try_write(text)? {
+        Ok(())
+    } else {
+        Err(Failure::NobodyReads)
+    }
+}
+
+async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, Failure> {
     std::fs::create_dir_all(folder)
         .map_err(|problem| format!("{} cannot be made: {problem}", folder.display()))?;
     let mut prepared = load(options, folder)?;
@@ -95,9 +125,9 @@ async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, String> 
         .ok_or("the config has no source")?;
     let source_name = source_name.clone();
     let (Some(feed), Some(catalogue)) = (source.plugin.feed, source.plugin.catalogue) else {
-        return Err(format!(
+        return Err(Failure::Said(format!(
             "the source `{source_name}` has no feeder or no catalogue; the demo needs both"
-        ));
+        )));
     };
     let settings = source.settings.clone();
     let running = Running::start(prepared)
@@ -109,21 +139,20 @@ async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, String> 
         .ok()
         .flatten()
         .ok_or("the source did not come up")?;
-    println!("source    {source_name}: {endpoint}");
-    println!(
-        "journal   {} (removed at the end)",
+    say(&format!(
+        "source    {source_name}: {endpoint}\njournal   {} (removed at the end)\n",
         folder.join("data").display()
-    );
+    ))?;
 
     let feeder: Arc<dyn Feeder> = Arc::from(feed(endpoint, settings));
     let started = Instant::now();
     let firsts = send(options, catalogue(), feeder).await?;
     settle(&shared).await?;
     let took = started.elapsed();
-    report(&shared, &firsts, &doubles, took, options.colour);
+    say(&report(&shared, &firsts, &doubles, took, options.colour))?;
 
     if options.keep_running {
-        println!("\nStill running; Ctrl-C ends it.");
+        say("\nStill running; Ctrl-C ends it.\n")?;
         asked_to_stop().await;
     }
     let balanced = shared.status().connectors.values().all(|connector| {
@@ -153,10 +182,7 @@ fn load(options: &DemoOptions, folder: &Path) -> Result<Prepared, String> {
     let environment = |name: &str| std::env::var(name).ok();
     let prepared = prepare(&path, Mode::Run, &environment, &mut files, &mut diagnostics);
     if !diagnostics.is_empty() {
-        eprint!(
-            "{}",
-            render(&diagnostics, &files, Format::Human, options.colour)
-        );
+        output::tell(&render(&diagnostics, &files, Format::Human, options.colour));
     }
     prepared.ok_or_else(|| "the config has errors".to_owned())
 }
@@ -266,7 +292,8 @@ fn report(
     doubles: &[Box<dyn Double>],
     took: Duration,
     colour: bool,
-) {
+) -> String {
+    let mut out = String::new();
     let bold = |text: &str| {
         if colour {
             format!("\u{1b}[1m{text}\u{1b}[0m")
@@ -276,7 +303,8 @@ fn report(
     };
     let status = shared.status();
     for ((name, connector), double) in status.connectors.iter().zip(doubles) {
-        println!(
+        let _ = writeln!(
+            out,
             "\n{}",
             bold(&format!("What became of what · connector {name}"))
         );
@@ -293,21 +321,22 @@ fn report(
                 not_sent(balance),
             ]);
         }
-        print!("{}", table(&rows, &bold));
+        out.push_str(&table(&rows, &bold));
 
-        println!("\n{}", bold("Three of them, to read"));
+        let _ = writeln!(out, "\n{}", bold("Three of them, to read"));
         let pairs: Vec<_> = firsts
             .keys()
             .filter_map(|event_type| pair(firsts, event_type, &**double))
             .collect();
         let step = (pairs.len() / PAIRS).max(1);
         for (event, document) in pairs.iter().step_by(step).take(PAIRS) {
-            println!("  {}  {event}", bold("event"));
-            println!("  {}  {}\n", bold("  →  "), document.body);
+            let _ = writeln!(out, "  {}  {event}", bold("event"));
+            let _ = writeln!(out, "  {}  {}\n", bold("  →  "), document.body);
         }
 
         let events = &connector.events;
-        println!(
+        let _ = writeln!(
+            out,
             "{}\n  {} received = {} delivered + {} skipped + {} dead + {} expired + {} waiting   ({} documents, {} requests, {} tried again, {:.1} s)",
             bold("The balance"),
             events.received,
@@ -321,16 +350,19 @@ fn report(
             connector.retries,
             took.as_secs_f64(),
         );
-        println!(
+        let _ = writeln!(
+            out,
             "  the double took {} documents as valid{}",
             double.accepted(),
             dropped(&**double)
         );
     }
-    println!(
+    let _ = writeln!(
+        out,
         "\n{}\n  sluice init my-sync       a folder to begin with: config, your own mappings, a test\n  sluice map --sample TYPE  what one event becomes, and why\n  sluice coverage           every event type and its rule\n  README.md                 the first real run",
         bold("Where next")
     );
+    out
 }
 
 fn dropped(double: &dyn Double) -> String {
