@@ -33,7 +33,7 @@ fn ask(folder: &Path, arguments: &[&str]) -> Answer {
 
 fn starter() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let answer = ask(folder.path(), &["init"]);
+    let answer = ask(folder.path(), &["init", "."]);
     assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
     folder
 }
@@ -88,6 +88,7 @@ fn wrong_use_is_2_and_a_slip_gets_a_suggestion() {
     assert_eq!(answer.code, 2);
     assert!(answer.stderr.contains("'validate'"), "{}", answer.stderr);
     assert_eq!(ask(folder.path(), &[]).code, 2);
+    assert_eq!(ask(folder.path(), &["init"]).code, 2);
     assert_eq!(ask(folder.path(), &["schema"]).code, 2);
     assert_eq!(ask(folder.path(), &["map", "no-such-file"]).code, 2);
     assert_eq!(ask(folder.path(), &["plugins", "show", "nobody"]).code, 2);
@@ -118,7 +119,7 @@ fn init_overwrites_nothing() {
     let folder = starter();
     let path = folder.path().join("sluice.yaml");
     std::fs::write(&path, "mine").expect("written");
-    let answer = ask(folder.path(), &["init"]);
+    let answer = ask(folder.path(), &["init", "."]);
     assert_eq!(answer.code, 2);
     assert!(answer.stderr.contains("sluice.yaml"), "{}", answer.stderr);
     assert_eq!(std::fs::read_to_string(&path).expect("read"), "mine");
@@ -159,7 +160,93 @@ fn a_broken_config_is_told_with_its_place_in_every_format() {
     );
     let missing = ask(folder.path(), &["validate", "nowhere.yaml"]);
     assert_eq!(missing.code, 1);
+    assert!(
+        !missing.stdout.contains("sluice init"),
+        "{}",
+        missing.stdout
+    );
+    for name in ["sluice.yaml", "eu.yaml"] {
+        std::fs::write(folder.path().join(name), "").expect("written");
+        let empty = ask(folder.path(), &["validate", name]);
+        assert_eq!(empty.code, 1);
+        assert!(empty.stdout.contains("`connectors`"), "{}", empty.stdout);
+    }
+    std::fs::remove_file(&path).expect("removed");
+    let missing = ask(folder.path(), &["validate"]);
+    assert_eq!(missing.code, 1);
     assert!(missing.stdout.contains("sluice init"), "{}", missing.stdout);
+}
+
+#[test]
+fn a_folder_that_holds_a_config_is_validated_as_one() {
+    let folder = starter();
+    let answer = ask(folder.path(), &["validate", "."]);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    assert!(
+        answer.stdout.contains("sluice.yaml is valid: 1 source"),
+        "{}",
+        answer.stdout
+    );
+    let answer = ask(folder.path(), &["validate", "mappings"]);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    assert!(
+        answer.stdout.starts_with("mappings is valid"),
+        "{}",
+        answer.stdout
+    );
+}
+
+#[test]
+fn status_and_dead_letters_need_no_secret_and_no_good_plugin_settings() {
+    let folder = starter();
+    let path = folder.path().join("sluice.yaml");
+    let text = std::fs::read_to_string(&path).expect("read");
+    let text = text.replacen("    type:", "    nobody_knows: 1\n    type:", 1);
+    std::fs::write(&path, text).expect("written");
+    assert_eq!(ask(folder.path(), &["validate"]).code, 1);
+    for arguments in [&["status"][..], &["dead-letters", "list"][..]] {
+        let answer = ask(folder.path(), arguments);
+        assert_eq!(answer.code, 0, "{arguments:?}: {}", answer.stderr);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_and_a_closed_pipe_is_none() {
+    use std::process::Stdio;
+    let folder = starter();
+    let temporary = tempfile::tempdir().expect("a folder");
+    for arguments in [&["coverage"][..], &["status"], &["demo", "--events", "10"]] {
+        for is_full in [true, false] {
+            let stdout = if is_full {
+                let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+                Stdio::from(full.expect("/dev/full"))
+            } else {
+                let (reader, writer) = std::io::pipe().expect("a pipe");
+                drop(reader);
+                Stdio::from(writer)
+            };
+            let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
+                .args(arguments)
+                .current_dir(folder.path())
+                .env("TMPDIR", temporary.path())
+                .stdout(stdout)
+                .output()
+                .expect("sluice starts");
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(!told.contains("panicked"), "{arguments:?}: {told}");
+            assert_eq!(
+                output.status.code(),
+                Some(i32::from(is_full)),
+                "{arguments:?}: {told}"
+            );
+            assert_eq!(told.contains("cannot be written"), is_full, "{told}");
+        }
+    }
+    let left = std::fs::read_dir(temporary.path())
+        .expect("a folder")
+        .count();
+    assert_eq!(left, 0, "the demo removes its folder");
 }
 
 #[test]

@@ -20,7 +20,7 @@ Examples:
   cd my-sync && sluice validate && sluice test")]
 pub struct Args {
     /// The folder; made if it is not there.
-    #[arg(value_name = "DIR", default_value = ".")]
+    #[arg(value_name = "FOLDER")]
     folder: PathBuf,
 }
 
@@ -52,7 +52,8 @@ pub fn run(args: &Args) -> ExitCode {
         output::tell(&format!("error: schema cannot be written: {error}\n"));
         return output::problems();
     }
-    for (name, _) in &files {
+    let schemas = schema::file_names().map(|name| format!("schema/{name}"));
+    for name in files.into_iter().map(|(name, _)| name).chain(schemas) {
         output::print(&format!("wrote {}\n", args.folder.join(name).display()));
     }
     let folder = args.folder.display();
@@ -96,6 +97,7 @@ fn starter(source: &SourcePlugin, sink: &SinkPlugin) -> Vec<(String, String)> {
             overlay(set.as_deref(), source, sink),
         ),
         (".vscode/settings.json".to_owned(), EDITOR.to_owned()),
+        (".vscode/extensions.json".to_owned(), EXTENSIONS.to_owned()),
         (".gitignore".to_owned(), "/data/\n".to_owned()),
         ("README.md".to_owned(), README.to_owned()),
     ];
@@ -222,7 +224,11 @@ const EDITOR: &str = r#"{
     "./schema/sluice.schema.json": "sluice.yaml",
     "./schema/mapping.schema.json": "mappings/**/!(*.test).yaml",
     "./schema/test.schema.json": "mappings/**/*.test.yaml"
-  },
+  }
+}
+"#;
+
+const EXTENSIONS: &str = r#"{
   "recommendations": ["redhat.vscode-yaml"]
 }
 "#;

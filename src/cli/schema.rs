@@ -89,7 +89,10 @@ pub fn run(args: &Args) -> ExitCode {
         if stale.is_empty() {
             return output::good();
         }
-        output::print(&format!("run `sluice schema --write {}`\n", folder.display()));
+        output::print(&format!(
+            "run `sluice schema --write {}`\n",
+            folder.display()
+        ));
         return output::problems();
     }
     match args.kind {
@@ -99,6 +102,11 @@ pub fn run(args: &Args) -> ExitCode {
         }
         None => output::wrong_use("say which schema: config, mapping or test"),
     }
+}
+
+/// The files that [`write_all`] writes.
+pub fn file_names() -> impl Iterator<Item = &'static str> {
+    KINDS.into_iter().map(Kind::file)
 }
 
 /// Write every schema into a folder.

@@ -20,7 +20,7 @@ Examples:
   sluice validate mappings/my_set          mappings alone: a folder, a file or builtin:SET
   sluice validate --format github --strict for pull requests")]
 pub struct Args {
-    /// Config files, mapping files, folders of mapping files, or `builtin:SET`.
+    /// Config files, mapping files, folders of either, or `builtin:SET`.
     #[arg(value_name = "PATH", default_value = "sluice.yaml")]
     paths: Vec<String>,
     /// Warnings count as problems too.
@@ -36,7 +36,12 @@ pub fn run(args: &Args) -> ExitCode {
     let mut files = Files::default();
     let mut diagnostics = Vec::new();
     let mut summaries = Vec::new();
-    for path in &args.paths {
+    let paths: Vec<String> = args
+        .paths
+        .iter()
+        .flat_map(|path| configs_in(path))
+        .collect();
+    for path in &paths {
         let mut found = Vec::new();
         let summary = if is_mapping(path) {
             check_mapping(path, &mut files, &mut found)
@@ -54,6 +59,40 @@ pub fn run(args: &Args) -> ExitCode {
         output::print(&summaries.concat());
     }
     code
+}
+
+/// The configs of a folder that holds some; else what was given.
+fn configs_in(path: &str) -> Vec<String> {
+    let folder = Path::new(path);
+    let mut configs: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(folder.join(entry.ok()?.file_name())))
+        .filter(|file| {
+            file.extension()
+                .is_some_and(|it| it == "yaml" || it == "yml")
+                && is_config(file)
+        })
+        .map(|file| {
+            let file = file.strip_prefix(".").unwrap_or(&file);
+            file.display().to_string()
+        })
+        .collect();
+    configs.sort();
+    if configs.is_empty() {
+        configs.push(path.to_owned());
+    }
+    configs
+}
+
+fn is_config(path: &Path) -> bool {
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return false;
+    };
+    let mut files = Files::default();
+    let file = files.add("", None, text);
+    parse_yaml(file, &files)
+        .is_ok_and(|root| root.get("sources").is_some() || root.get("connectors").is_some())
 }
 
 /// A folder, a built-in set, or a file with a mapping's keys.
