@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sluice_sdk::{Document, Stop};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -17,6 +16,7 @@ use tokio::time::Instant;
 use tracing::error;
 
 use super::account::{ConnectorState, Settled};
+use super::dead_letters::DeadLetter;
 use super::delivery::{Courier, Final, Item};
 use crate::config::Unmapped;
 use crate::journal::{DAMAGED_TYPE, Log, Record, Store, StoreCommit};
@@ -57,56 +57,6 @@ pub struct Connector {
     pub store: Arc<Store>,
     /// What others see of it; brought up to date at every commit.
     pub view: Arc<RwLock<ConnectorState>>,
-}
-
-/// A dead letter as it is stored.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct DeadLetter {
-    /// When it was put here.
-    pub at: Timestamp,
-    /// The connector, or `source:NAME` for what was no event.
-    pub connector: String,
-    /// The event's number in the journal.
-    pub sequence: u64,
-    /// Its type; empty where unknown.
-    pub event_type: String,
-    /// Its id; empty where unknown.
-    pub event_id: String,
-    /// Short and stable, as counted in the account.
-    pub reason: String,
-    /// More about it: what was found, or the sink's answer.
-    pub detail: String,
-    /// The rule, if one ran.
-    pub rule: Option<String>,
-    /// Tries at the sink.
-    pub tries: u32,
-    /// The event as it came; what is no UTF-8 is replaced here and kept whole in `event_bytes`.
-    pub event: String,
-    /// The bytes, where `event` does not have them all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_bytes: Option<Vec<u8>>,
-    /// The document that was refused, if one was made.
-    pub document: Option<String>,
-}
-
-impl DeadLetter {
-    /// What a source was sent and is no event.
-    pub fn of_source(source: &str, reason: &str, raw: &[u8]) -> Self {
-        Self {
-            at: Timestamp::now(),
-            connector: format!("source:{source}"),
-            sequence: 0,
-            event_type: String::new(),
-            event_id: String::new(),
-            reason: reason.to_owned(),
-            detail: format!("{} bytes", raw.len()),
-            rule: None,
-            tries: 0,
-            event: String::from_utf8_lossy(raw).into_owned(),
-            event_bytes: std::str::from_utf8(raw).is_err().then(|| raw.to_vec()),
-            document: None,
-        }
-    }
 }
 
 struct Pending {

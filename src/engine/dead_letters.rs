@@ -1,13 +1,64 @@
-//! Dead letters as they are on disk: for listing and export while the process does not run.
+//! What could not be delivered, as it is kept, and how it is read while the process does not run.
 
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::run::StartError;
 use crate::config::Config;
 use crate::journal::{DeadLetterKey, Journal, JournalOptions};
 
-use super::connector::DeadLetter;
-use super::run::StartError;
-
 /// Letters read from the store at a time.
 const PAGE: usize = 500;
+
+/// A dead letter as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// When it was put here.
+    pub at: Timestamp,
+    /// The connector, or `source:NAME` for what was no event.
+    pub connector: String,
+    /// The event's number in the journal.
+    pub sequence: u64,
+    /// Its type; empty where unknown.
+    pub event_type: String,
+    /// Its id; empty where unknown.
+    pub event_id: String,
+    /// Short and stable, as counted in the account.
+    pub reason: String,
+    /// More about it: what was found, or the sink's answer.
+    pub detail: String,
+    /// The rule, if one ran.
+    pub rule: Option<String>,
+    /// Tries at the sink.
+    pub tries: u32,
+    /// The event as it came; what is no UTF-8 is replaced here and kept whole in `event_bytes`.
+    pub event: String,
+    /// The bytes, where `event` does not have them all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_bytes: Option<Vec<u8>>,
+    /// The document that was refused, if one was made.
+    pub document: Option<String>,
+}
+
+impl DeadLetter {
+    /// What a source was sent and is no event.
+    pub fn of_source(source: &str, reason: &str, raw: &[u8]) -> Self {
+        Self {
+            at: Timestamp::now(),
+            connector: format!("source:{source}"),
+            sequence: 0,
+            event_type: String::new(),
+            event_id: String::new(),
+            reason: reason.to_owned(),
+            detail: format!("{} bytes", raw.len()),
+            rule: None,
+            tries: 0,
+            event: String::from_utf8_lossy(raw).into_owned(),
+            event_bytes: std::str::from_utf8(raw).is_err().then(|| raw.to_vec()),
+            document: None,
+        }
+    }
+}
 
 /// Which dead letters.
 #[derive(Debug, Clone, Default)]

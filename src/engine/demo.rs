@@ -16,8 +16,8 @@ use sluice_sdk::{Double, Feeder, ReceivedDocument};
 use tokio::time::Instant;
 
 use super::prepare::{Prepared, prepare};
-use super::run::{Running, Shared, asked_to_stop};
 use super::status::Balance;
+use super::{Running, Shared, asked_to_stop};
 use crate::cli::output;
 use crate::config::Mode;
 use crate::diagnostics::{Files, Format, render};

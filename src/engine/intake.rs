@@ -14,21 +14,18 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sluice_sdk::{BoxFuture, IntakeBackend, IntakeError, Stop, Submission};
+use sluice_sdk::{BoxFuture, IntakeBackend, IntakeError, Submission};
 use tokio::sync::{Notify, Semaphore};
 use tracing::{error, info, warn};
 
-use super::connector::DeadLetter;
-use crate::journal::{
-    AppendError, EventMark, Log, MalformedMark, Reader, Record, Store, StoreCommit, StoreError,
-};
+use super::dead_letters::DeadLetter;
+use crate::journal::{AppendError, EventMark, Log, MalformedMark, Store, StoreCommit};
 
 /// What a source is told to wait before it comes again.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -40,14 +37,15 @@ const UNDER_WAY_KIB_MAX: u32 = 256 << 10;
 /// Longest wait for another request's write or for the keeper; then the upstream comes again.
 const WAIT_MAX: Duration = Duration::from_secs(20);
 
-type IdHash = [u8; 16];
+/// The first half of a SHA-256 over source and id.
+pub(super) type IdHash = [u8; 16];
 
 /// The engine's side of one source.
 pub struct SourceIntake {
     /// The source's name in the config.
     pub name: String,
-    log: Arc<Log>,
-    store: Arc<Store>,
+    pub(super) log: Arc<Log>,
+    pub(super) store: Arc<Store>,
     window: Option<Duration>,
     expires_oldest: bool,
     ids: Mutex<RecentIds>,
@@ -66,11 +64,6 @@ pub fn malformed_key(source: &str) -> String {
     format!("source:{source}")
 }
 
-/// Under which name the store keeps how far a source's ids are stored.
-pub fn keeper_key(source: &str) -> String {
-    format!("ids:{source}")
-}
-
 #[derive(Default)]
 struct RecentIds {
     /// Being written at this moment; a duplicate of one waits.
@@ -81,17 +74,6 @@ struct RecentIds {
     stored_below: u64,
 }
 
-/// What the keeper of a source remembers over a restart; also the source's own account.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SourceState {
-    /// Every event below it has its id in the store.
-    pub sequence: u64,
-    /// Events taken.
-    pub taken: u64,
-    /// … of which had been taken before.
-    pub duplicates: u64,
-}
-
 /// Parts of bodies that were no events, by reason; they are in the dead letters.
 pub type Malformed = BTreeMap<String, u64>;
 
@@ -99,7 +81,7 @@ fn now_ms() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-fn hash(source: &str, id: &str) -> IdHash {
+pub(super) fn hash(source: &str, id: &str) -> IdHash {
     let digest = Sha256::new()
         .chain_update(source)
         .chain_update([0])
@@ -151,6 +133,21 @@ impl SourceIntake {
     /// How long ids are remembered.
     pub fn window(&self) -> Option<Duration> {
         self.window
+    }
+
+    /// The store has these ids now, and those of all events below `sequence`.
+    pub(super) fn ids_are_stored<'a>(
+        &self,
+        hashes: impl Iterator<Item = &'a IdHash>,
+        sequence: u64,
+    ) {
+        let mut ids = self.lock(&self.ids);
+        for hash in hashes {
+            ids.recent.remove(hash);
+        }
+        ids.stored_below = sequence;
+        drop(ids);
+        self.appended.notify_waiters();
     }
 
     /// What was set aside, by reason.
@@ -438,128 +435,6 @@ impl IntakeBackend for Backend {
         *count += 1;
         if count.is_power_of_two() {
             warn!(source = %self.0.name, "{what} ({count} so far)");
-        }
-    }
-}
-
-/// Reads the log behind the source and stores the ids of its events.
-pub struct Keeper {
-    intake: Arc<SourceIntake>,
-    state: SourceState,
-    view: Arc<RwLock<SourceState>>,
-}
-
-impl Keeper {
-    /// Bring the store up to the end of the log; done before the source starts.
-    pub async fn catch_up(
-        intake: Arc<SourceIntake>,
-        mut state: SourceState,
-        view: Arc<RwLock<SourceState>>,
-    ) -> (Self, Reader) {
-        state.sequence = state.sequence.max(intake.log.oldest_sequence());
-        let mut keeper = Self {
-            intake,
-            state,
-            view,
-        };
-        let mut reader = keeper.intake.log.reader(keeper.state.sequence);
-        loop {
-            match reader.try_next() {
-                Ok(Some(record)) => keeper.keep(&[record], None).await,
-                Ok(None) => break,
-                Err(problem) => {
-                    error!(source = %keeper.intake.name, "the journal cannot be read: {problem}");
-                    break;
-                }
-            }
-        }
-        keeper.publish();
-        (keeper, reader)
-    }
-
-    /// Follow the log until `stop`.
-    pub async fn run(mut self, mut reader: Reader, stop: Stop) {
-        let mut records = Vec::new();
-        loop {
-            tokio::select! {
-                biased;
-                () = stop.requested() => return,
-                record = reader.next() => match record {
-                    Ok(record) => records.push(record),
-                    Err(problem) => {
-                        error!(source = %self.intake.name, "the journal cannot be read: {problem}");
-                        tokio::time::sleep(Duration::from_secs(1)).await;
-                    }
-                },
-            }
-            while records.len() < 32
-                && let Ok(Some(record)) = reader.try_next()
-            {
-                records.push(record);
-            }
-            if !records.is_empty() {
-                self.keep(&records, Some(&stop)).await;
-                records.clear();
-            }
-        }
-    }
-
-    /// Gives up at `stop`: what is not saved is read again at the next start.
-    async fn keep(&mut self, records: &[Record], stop: Option<&Stop>) {
-        let mut ids = Vec::new();
-        for record in records {
-            let mut new = Vec::new();
-            if record.end_sequence() <= self.state.sequence {
-                continue;
-            }
-            for event in &record.events {
-                self.state.taken += 1;
-                if event.duplicate {
-                    self.state.duplicates += 1;
-                } else if self.intake.window.is_some() {
-                    new.push(hash(&self.intake.name, &event.id));
-                }
-            }
-            ids.push((record.received_ms, new));
-            self.state.sequence = record.end_sequence();
-        }
-        // Without the ids in the store the recent ones must stay in memory, so this is tried until
-        // it works; the source itself is not held up by it.
-        while let Err(problem) = self.save(&ids) {
-            error!(source = %self.intake.name, "ids cannot be stored: {problem}; trying again");
-            if stop.is_some_and(Stop::is_requested) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
-        let mut recent = self.intake.lock(&self.intake.ids);
-        for hash in ids.iter().flat_map(|(_, hashes)| hashes) {
-            recent.recent.remove(hash);
-        }
-        recent.stored_below = self.state.sequence;
-        drop(recent);
-        self.intake.appended.notify_waiters();
-        self.publish();
-    }
-
-    /// The ids first: were the state ahead of them, a crash between would let a duplicate pass.
-    fn save(&self, ids: &[(i64, Vec<IdHash>)]) -> Result<(), StoreError> {
-        for (received_ms, hashes) in ids {
-            self.intake
-                .store
-                .remember(&self.intake.name, hashes, *received_ms)?;
-        }
-        self.intake.store.commit(&StoreCommit {
-            connector: keeper_key(&self.intake.name),
-            state: Some(serde_json::to_vec(&self.state).expect("a source's state is plain data")),
-            ..StoreCommit::default()
-        })?;
-        Ok(())
-    }
-
-    fn publish(&self) {
-        if let Ok(mut view) = self.view.write() {
-            view.clone_from(&self.state);
         }
     }
 }

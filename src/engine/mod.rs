@@ -8,6 +8,7 @@
 //! - one connector that stands still slows neither another nor the source.
 
 pub mod account;
+mod command;
 pub mod connector;
 pub mod cursor;
 pub mod dead_letters;
@@ -15,10 +16,16 @@ pub mod delivery;
 pub mod demo;
 pub mod gate;
 pub mod intake;
+pub mod keeper;
 pub mod prepare;
 mod run;
+mod shared;
+mod state;
 pub mod status;
 #[cfg(test)]
 mod tests;
 
-pub use run::{RunOptions, Running, Shared, StartError, asked_to_stop, read_status, run_command};
+pub use command::{RunOptions, asked_to_stop, run_command};
+pub use run::{Running, StartError};
+pub use shared::Shared;
+pub use state::read_status;

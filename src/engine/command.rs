@@ -1,0 +1,133 @@
+//! `sluice run` as a process: from a config file to the exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sluice_sdk::Stop;
+use tracing::{error, info};
+
+use super::prepare::{Prepared, prepare};
+use super::run::Running;
+use crate::config::Mode;
+use crate::diagnostics::{Files, Format, render};
+use crate::observe;
+
+/// Options of `sluice run`.
+#[derive(Debug, Clone)]
+pub struct RunOptions {
+    /// The config file.
+    pub config: PathBuf,
+    /// Colour in messages.
+    pub colour: bool,
+}
+
+/// `sluice run`.
+pub fn run_command(options: &RunOptions) -> ExitCode {
+    let mut files = Files::default();
+    let mut diagnostics = Vec::new();
+    let environment = |name: &str| std::env::var(name).ok();
+    let prepared = prepare(
+        &options.config,
+        Mode::Run,
+        &environment,
+        &mut files,
+        &mut diagnostics,
+    );
+    if !diagnostics.is_empty() {
+        eprint!(
+            "{}",
+            render(&diagnostics, &files, Format::Human, options.colour)
+        );
+    }
+    let Some(prepared) = prepared else {
+        eprintln!("\nNothing was started.");
+        return ExitCode::from(1);
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(problem) => {
+            eprintln!("error: no threads to run on: {problem}");
+            return ExitCode::from(1);
+        }
+    };
+    let code = runtime.block_on(run(prepared));
+    // A read of standard input cannot be cancelled; everything of ours has ended.
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    code
+}
+
+async fn run(prepared: Prepared) -> ExitCode {
+    let admin = prepared.config.admin.listen;
+    let data = prepared.config.journal.path.display().to_string();
+    let mut running = match Running::start(prepared).await {
+        Ok(running) => running,
+        Err(problem) => {
+            error!("not started: {problem}");
+            return ExitCode::from(1);
+        }
+    };
+    let admin_stop = Stop::default();
+    let admin = match admin {
+        Some(listen) => {
+            match observe::serve_admin(listen, running.shared(), admin_stop.clone()).await {
+                Ok(task) => Some(task),
+                Err(problem) => {
+                    error!("not started: {problem}");
+                    running.shutdown().await;
+                    return ExitCode::from(1);
+                }
+            }
+        }
+        None => None,
+    };
+    info!(data = %data, connectors = running.shared().connectors.len(), "sluice {} runs", env!("CARGO_PKG_VERSION"));
+    let code = tokio::select! {
+        ended = running.finished() => match ended {
+            Ok(()) => {
+                info!("all sources have ended and everything is settled");
+                ExitCode::SUCCESS
+            }
+            Err(problem) => {
+                error!("{problem}");
+                ExitCode::from(1)
+            }
+        },
+        () = asked_to_stop() => {
+            info!("stopping: finishing what is under way; the rest stays in the journal");
+            ExitCode::SUCCESS
+        }
+    };
+    running.shutdown().await;
+    admin_stop.request();
+    if let Some(admin) = admin {
+        // A client that never finishes its request must not keep the process.
+        let _ = tokio::time::timeout(Duration::from_secs(2), admin).await;
+    }
+    code
+}
+
+/// SIGTERM or Ctrl-C.
+pub async fn asked_to_stop() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => tokio::select! {
+                _ = interrupt => {}
+                _ = terminate.recv() => {}
+            },
+            Err(_) => {
+                let _ = interrupt.await;
+            }
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = interrupt.await;
+    }
+}

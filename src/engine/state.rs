@@ -1,0 +1,115 @@
+//! State in the data folder: what a connector or a source remembers over a restart.
+
+use std::sync::Arc;
+
+use super::account::ConnectorState;
+use super::intake::malformed_key;
+use super::keeper::{SourceState, keeper_key};
+use super::run::StartError;
+use super::status::{ConnectorStatus, SourceStatus, Status, balances};
+use crate::config::{Config, Start};
+use crate::journal::{Journal, JournalOptions, Log, StoreCommit};
+
+/// The status as it is on disk, for when the process does not run.
+///
+/// # Errors
+/// When the data folder cannot be used, for example because the process does run.
+pub fn read_status(config: &Config) -> Result<Status, StartError> {
+    let mut status = Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..Status::default()
+    };
+    if !config.journal.path.exists() {
+        return Ok(status);
+    }
+    let journal = Journal::open(JournalOptions::new(&config.journal.path))?;
+    for name in config.sources.keys() {
+        let log = journal.log(name)?;
+        let state: SourceState = load_state(&journal, &keeper_key(name))?.unwrap_or_default();
+        let source = SourceStatus {
+            taken: state.taken,
+            duplicates: state.duplicates,
+            malformed: load_state(&journal, &malformed_key(name))?.unwrap_or_default(),
+            journal_bytes: log.size_bytes(),
+            ..SourceStatus::default()
+        };
+        status.sources.insert(name.clone(), source);
+    }
+    for (name, connector) in &config.connectors {
+        let log = journal.log(&connector.source)?;
+        let state: ConnectorState = match load_state(&journal, name)? {
+            Some(state) => state,
+            None => begin(&log, connector.start),
+        };
+        let (events, types) = balances(&log.received_by_type(), &state);
+        let connector = ConnectorStatus {
+            source: connector.source.clone(),
+            state: "stopped".to_owned(),
+            events,
+            documents: state.account.documents,
+            types,
+            ..ConnectorStatus::default()
+        };
+        status.connectors.insert(name.clone(), connector);
+    }
+    Ok(status)
+}
+
+pub(super) fn save_state<T: serde::Serialize>(
+    journal: &Journal,
+    name: &str,
+    state: &T,
+) -> Result<(), StartError> {
+    let commit = StoreCommit {
+        connector: name.to_owned(),
+        state: Some(serde_json::to_vec(state).expect("a state is plain data")),
+        ..StoreCommit::default()
+    };
+    let store = journal.store();
+    store
+        .commit(&commit)
+        .and_then(|_| store.sync())
+        .map_err(|problem| StartError::State(problem.to_string()))
+}
+
+pub(super) fn load_state<T: serde::de::DeserializeOwned>(
+    journal: &Journal,
+    name: &str,
+) -> Result<Option<T>, StartError> {
+    let Some(bytes) = journal
+        .store()
+        .load_connector(name)
+        .map_err(|problem| StartError::State(problem.to_string()))?
+    else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|problem| {
+        StartError::State(format!("the state of `{name}` is damaged: {problem}"))
+    })
+}
+
+/// The state of a connector that never ran: where it begins, and how many events of each type lie
+/// before that.
+pub(super) fn begin(log: &Arc<Log>, start: Start) -> ConnectorState {
+    let mut before = log.received_by_type();
+    let sequence = match start {
+        Start::Now => log.next_sequence(),
+        Start::Oldest => {
+            let mut reader = log.reader(log.oldest_sequence());
+            while let Ok(Some(record)) = reader.try_next() {
+                for event in &record.events {
+                    if let Some(count) = before.get_mut(&event.event_type) {
+                        *count = count.saturating_sub(1);
+                    }
+                }
+            }
+            log.oldest_sequence()
+        }
+    };
+    before.retain(|_, count| *count > 0);
+    ConnectorState {
+        cursor: super::cursor::Cursor::starting_at(sequence),
+        before,
+        ..ConnectorState::default()
+    }
+}
