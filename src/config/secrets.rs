@@ -25,7 +25,36 @@ pub(super) fn find(root: &Node) -> Vec<&Node> {
             section(&sinks, sink, &mut found);
         }
     }
+    by_name(root, &all_secret_keys(), &mut found);
     found
+}
+
+/// Values under the name of a secret wherever they stand: the section around may be misspelt.
+fn by_name<'a>(node: &'a Node, names: &[String], found: &mut Vec<&'a Node>) {
+    match &node.kind {
+        Kind::Map(entries) => {
+            for entry in entries {
+                if names.contains(&entry.key) {
+                    scalars(&entry.value, found);
+                } else {
+                    by_name(&entry.value, names, found);
+                }
+            }
+        }
+        Kind::List(items) => items.iter().for_each(|item| by_name(item, names, found)),
+        _ => {}
+    }
+}
+
+fn all_secret_keys() -> Vec<String> {
+    let mut keys = secret_keys(&schema::root_schema());
+    for plugin in sluice_sdk::sources() {
+        keys.extend(secret_keys(&schema::source_schema(plugin)));
+    }
+    for (_, schema) in sink_schemas() {
+        keys.extend(secret_keys(&schema));
+    }
+    keys
 }
 
 fn sink_schemas() -> Vec<(&'static str, Value)> {
@@ -56,13 +85,7 @@ pub(super) fn hide(secrets: &[&Node], files: &mut Files) {
 
 /// The same for a text that is no YAML: the rest of each line behind the name of a secret.
 pub(super) fn hide_in_text(file: FileId, files: &mut Files) {
-    let mut keys = secret_keys(&schema::root_schema());
-    for plugin in sluice_sdk::sources() {
-        keys.extend(secret_keys(&schema::source_schema(plugin)));
-    }
-    for (_, schema) in sink_schemas() {
-        keys.extend(secret_keys(&schema));
-    }
+    let keys = all_secret_keys();
     let mut spans = Vec::new();
     let mut start = 0;
     for line in files.text(file).split_inclusive('\n') {

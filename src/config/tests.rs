@@ -373,6 +373,8 @@ fn a_secret_that_is_written_out_is_in_no_message() {
         ("token: ${TOKEN}", "token: hunter2\n    token: hunter2"),
         ("token: ${TOKEN}", "token: 'hunter2"),
         ("token: ${TOKEN}", "token: [hunter2, [1]]"),
+        ("token: ${TOKEN}", "token: &t hunter2\n    tokn: *t"),
+        ("sources:", "sorces: { a: { token: hunter2 } }\nsources:"),
         (
             "type: config_test_in\n    token: ${TOKEN}",
             "{ type: config_tset_in, token: hunter2 }",
