@@ -30,7 +30,7 @@ use crate::journal::{AppendError, EventMark, Log, MalformedMark, Store, StoreCom
 /// What a source is told to wait before it comes again.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Ids in memory that the keeper has not stored yet; above it requests wait for the keeper.
-const RECENT_IDS_MAX: usize = 100_000;
+const RECENT_IDS_MAX: usize = 50_000;
 
 /// Bytes of bodies between `accept` and the disk, whether their upstream still waits or not.
 const UNDER_WAY_KIB_MAX: u32 = 256 << 10;

@@ -26,9 +26,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// The block cache: cursors and dead letters are few, seen ids are met once.
-const CACHE_BYTES: u64 = 8 * 1024 * 1024;
+const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 /// What each keyspace may hold in memory before it is written out.
-const MEMTABLE_BYTES: u64 = 4 * 1024 * 1024;
+const MEMTABLE_BYTES: u64 = 2 * 1024 * 1024;
 /// The smallest the store allows.
 const STORE_JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// Seen ids forgotten in one batch.

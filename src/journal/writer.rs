@@ -20,7 +20,7 @@ use super::segment::{self, SegmentId};
 use super::shared::{Segment, Shared};
 
 /// A group ends here, so that the buffer stays small and the first caller's wait short.
-const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
+const GROUP_BYTES_MAX: usize = 2 * 1024 * 1024;
 const GROUP_REQUESTS_MAX: usize = 1024;
 
 /// Zeros written ahead: syncing bytes of a file that already has them need not sync its length.
