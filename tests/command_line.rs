@@ -371,3 +371,25 @@ fn completions_and_the_manual_know_the_commands() {
         assert!(answer.stdout.contains("validate"), "{arguments:?}");
     }
 }
+
+#[test]
+fn problems_of_config_and_mappings_are_told_in_one_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = "version: 1
+sources: { b: { type: braze_webhook, token: t, listten: \"127.0.0.1:0\" } }
+connectors:
+  c: { source: b, mappings: builtin:braze_to_segmen, sink: { type: stdout } }
+";
+    std::fs::write(folder.path().join("sluice.yaml"), config).expect("writable");
+    let answer = ask(folder.path(), &["validate"]);
+    assert_eq!(answer.code, 1);
+    for part in [
+        "sluice.yaml:2:",
+        "did you mean `listen`?",
+        "sluice.yaml:4:",
+        "did you mean `braze_to_segment`?",
+    ] {
+        let said = format!("{}{}", answer.stdout, answer.stderr);
+        assert!(said.contains(part), "{part} is not in:\n{said}");
+    }
+}

@@ -33,7 +33,28 @@ pub fn prepare(
     files: &mut Files,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Prepared> {
-    let config = config::load(path, mode, environment, files, diagnostics)?;
+    let Some(config) = config::load(path, mode, environment, files, diagnostics) else {
+        // Problems of the mappings are told in the same run, as far as the config can be read.
+        let mut told_already = Vec::new();
+        if let Some(config) =
+            config::load(path, Mode::Inspect, environment, files, &mut told_already)
+        {
+            connectors(&config, files, diagnostics);
+            dedupe(diagnostics);
+        }
+        return None;
+    };
+    let connectors = connectors(&config, files, diagnostics);
+    dedupe(diagnostics);
+    (!has_errors(diagnostics)).then_some(Prepared { config, connectors })
+}
+
+/// The rules of each connector that has good ones.
+fn connectors(
+    config: &Config,
+    files: &mut Files,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Vec<PreparedConnector> {
     let mut connectors = Vec::new();
     for (name, connector) in &config.connectors {
         let references: Vec<Reference> = connector
@@ -77,8 +98,7 @@ pub fn prepare(
             });
         }
     }
-    dedupe(diagnostics);
-    (!has_errors(diagnostics)).then_some(Prepared { config, connectors })
+    connectors
 }
 
 /// Connectors that share mapping files would report the same problem once each.
