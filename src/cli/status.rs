@@ -128,6 +128,9 @@ fn human(status: &Status, types: bool) -> String {
         if let Some(held) = &connector.held {
             let _ = writeln!(out, "  since {}: {}", held.since, held.reason);
         }
+        if let Some(trouble) = &connector.trouble {
+            let _ = writeln!(out, "  not taken, tried again: {trouble}");
+        }
         let _ = writeln!(out, "  {}", line(&connector.events));
         for (what, reasons) in [
             ("skipped", &connector.events.skipped),

@@ -2,8 +2,8 @@
 //!
 //! The sink says what became of one request; what follows from it is decided here and nowhere else.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,6 +64,8 @@ pub struct Courier {
     pub gate: Gate,
     refused_in_a_row: AtomicU32,
     passed: AtomicU64,
+    /// Why the last request was not taken; nothing once one was.
+    trouble: Mutex<Option<String>>,
     /// Requests tried again, for status and metrics.
     pub retries: AtomicU64,
     /// Requests made.
@@ -81,6 +83,7 @@ impl Courier {
             gate: Gate::default(),
             refused_in_a_row: AtomicU32::new(0),
             passed: AtomicU64::new(0),
+            trouble: Mutex::default(),
             retries: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         }
@@ -259,7 +262,20 @@ impl Courier {
         }
     }
 
+    /// Why the last request was not taken; nothing once one was.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
     fn note_passed(&self, leave: Leave<'_>) {
+        self.set_trouble(None);
         self.passed.fetch_add(1, Ordering::Relaxed);
         self.refused_in_a_row.store(0, Ordering::Relaxed);
         if self.gate.passed(leave) {
@@ -269,6 +285,7 @@ impl Courier {
 
     fn note_retry(&self, items: &[Item], tries: u32, reason: &str) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+        self.set_trouble(Some(reason.to_owned()));
         if tries == 1 || tries.is_power_of_two() {
             let first = items.first().map_or("", |item| &item.document.event_id);
             warn!(

@@ -67,9 +67,16 @@ impl Shared {
                         since: since.to_string(),
                     }),
                 };
+                let trouble = connector.courier.trouble();
                 let status = ConnectorStatus {
                     source: connector.source.clone(),
-                    state: if held.is_some() { "held" } else { "delivering" }.to_owned(),
+                    state: match (&held, &trouble) {
+                        (Some(_), _) => "held",
+                        (None, Some(_)) => "retrying",
+                        (None, None) => "delivering",
+                    }
+                    .to_owned(),
+                    trouble,
                     held,
                     events,
                     documents: state.account.documents,

@@ -43,8 +43,11 @@ pub struct SourceStatus {
 pub struct ConnectorStatus {
     /// Its source.
     pub source: String,
-    /// `delivering` or `held`.
+    /// `delivering`, `retrying`, `held` or `stopped`.
     pub state: String,
+    /// Why the last request was not taken, while it is tried again.
+    #[serde(default)]
+    pub trouble: Option<String>,
     /// Why it is held and since when.
     pub held: Option<Held>,
     /// Totals over all types.

@@ -158,6 +158,7 @@ async fn nobody_sends_before_retry_after_has_passed() {
     });
     let courier = Courier::new("c".to_owned(), Box::new(sink));
     let start = tokio::time::Instant::now();
+    assert_eq!(courier.trouble(), None);
     deliver(&courier, items(1)).await;
     assert!(
         start.elapsed() >= Duration::from_secs(120),
