@@ -121,7 +121,7 @@ impl Webhook {
         let Some(submission) = submission else {
             return Ok(0);
         };
-        let events = submission.events.len() + submission.malformed.len();
+        let events = submission.events.len();
         let taken = self.intake.accept(submission).await;
         drop(hold);
         taken.map(|()| events).map_err(Refusal::from)
