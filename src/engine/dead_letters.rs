@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::run::StartError;
+use super::state::StartError;
 use crate::config::Config;
 use crate::journal::{DeadLetterKey, Journal, JournalOptions};
 

@@ -13,7 +13,6 @@ pub mod connector;
 pub mod cursor;
 pub mod dead_letters;
 pub mod delivery;
-pub mod demo;
 pub mod gate;
 pub mod intake;
 pub mod keeper;
@@ -26,6 +25,6 @@ pub mod status;
 mod tests;
 
 pub use command::{RunOptions, asked_to_stop, run_command};
-pub use run::{Running, StartError};
+pub use run::Running;
 pub use shared::Shared;
-pub use state::read_status;
+pub use state::{StartError, read_status};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use sluice_sdk::{ConfigError, Intake, Stop};
+use sluice_sdk::{Intake, Stop};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
@@ -15,31 +15,9 @@ use super::intake::{Backend, SourceIntake, malformed_key};
 use super::keeper::{Keeper, SourceState, keeper_key};
 use super::prepare::Prepared;
 use super::shared::{ConnectorView, Shared, SourceView, housekeeping, watch_silence};
-use super::state::{begin, load_state, save_state};
+use super::state::{StartError, begin, load_state, save_state};
 use crate::config::WhenFull;
-use crate::journal::{Journal, JournalOptions, OpenError};
-
-/// Why nothing was started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data folder.
-    #[error(transparent)]
-    Journal(#[from] OpenError),
-    /// The store in it.
-    #[error("the state in the data folder cannot be read: {0}")]
-    State(String),
-    /// A plugin refused its settings.
-    #[error("{what}: {problem}")]
-    Plugin {
-        /// Which section.
-        what: String,
-        /// What the plugin said.
-        problem: ConfigError,
-    },
-    /// The admin listener.
-    #[error("{0}")]
-    Admin(String),
-}
+use crate::journal::{Journal, JournalOptions};
 
 /// A running engine.
 pub struct Running {

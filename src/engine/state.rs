@@ -2,13 +2,36 @@
 
 use std::sync::Arc;
 
+use sluice_sdk::ConfigError;
+
 use super::account::ConnectorState;
 use super::intake::malformed_key;
 use super::keeper::{SourceState, keeper_key};
-use super::run::StartError;
 use super::status::{ConnectorStatus, SourceStatus, Status, balances};
 use crate::config::{Config, Start};
-use crate::journal::{Journal, JournalOptions, Log, StoreCommit};
+use crate::journal::{Journal, JournalOptions, Log, OpenError, StoreCommit};
+
+/// Why nothing was started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error(transparent)]
+    Journal(#[from] OpenError),
+    /// The store in it.
+    #[error("the state in the data folder cannot be read: {0}")]
+    State(String),
+    /// A plugin refused its settings.
+    #[error("{what}: {problem}")]
+    Plugin {
+        /// Which section.
+        what: String,
+        /// What the plugin said.
+        problem: ConfigError,
+    },
+    /// The admin listener.
+    #[error("{0}")]
+    Admin(String),
+}
 
 /// The status as it is on disk, for when the process does not run.
 ///

@@ -15,12 +15,12 @@ use sluice_sdk::catalogue::Catalogue;
 use sluice_sdk::{Double, Feeder, ReceivedDocument};
 use tokio::time::Instant;
 
-use super::prepare::{Prepared, prepare};
-use super::status::Balance;
-use super::{Running, Shared, asked_to_stop};
 use crate::cli::output;
 use crate::config::Mode;
 use crate::diagnostics::{Files, Format, render};
+use crate::engine::prepare::{Prepared, prepare};
+use crate::engine::status::Balance;
+use crate::engine::{Running, Shared, asked_to_stop};
 
 /// Events in one request.
 const BODY_EVENTS: usize = 100;

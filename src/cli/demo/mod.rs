@@ -1,11 +1,13 @@
 //! `sluice demo`: the whole way on this machine, with no account and no config.
 
+mod scenario;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::engine::demo::{DemoOptions, demo_command};
+use self::scenario::{DemoOptions, demo_command};
 use crate::observe::{LogFormat, start_log};
 
 /// Show the whole way with synthetic events and a local double; needs no account and no config.
