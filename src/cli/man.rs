@@ -24,13 +24,7 @@ pub fn run(args: &Args) -> ExitCode {
             .and_then(|()| clap_mangen::generate_to(super::command(), folder));
         return match written {
             Ok(()) => output::good(),
-            Err(error) => {
-                output::tell(&format!(
-                    "error: {} cannot be written: {error}\n",
-                    folder.display()
-                ));
-                output::problems()
-            }
+            Err(error) => output::cannot_write(folder, &error),
         };
     }
     let mut page = Vec::new();

@@ -21,6 +21,15 @@ pub fn wrong_use(message: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// A file or folder that was asked for cannot be made.
+pub fn cannot_write(path: &std::path::Path, error: &std::io::Error) -> ExitCode {
+    tell(&format!(
+        "error: {} cannot be written: {error}\n",
+        path.display()
+    ));
+    problems()
+}
+
 /// To stdout. A reader that went away (`| head`) is no reason to complain; a full disk ends the
 /// program, as what it was asked for did not get where it should.
 pub fn print(text: &str) {

@@ -65,13 +65,7 @@ pub fn run(args: &Args) -> ExitCode {
     if let Some(folder) = &args.write {
         return match write_all(folder) {
             Ok(()) => output::good(),
-            Err(error) => {
-                output::tell(&format!(
-                    "error: {} cannot be written: {error}\n",
-                    folder.display()
-                ));
-                output::problems()
-            }
+            Err(error) => output::cannot_write(folder, &error),
         };
     }
     if let Some(folder) = &args.check {

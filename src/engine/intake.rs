@@ -208,38 +208,7 @@ impl SourceIntake {
             intake: &self,
             hashes,
         };
-        let mut appended = self
-            .log
-            .append(
-                now_ms(),
-                events.clone(),
-                malformed.clone(),
-                submission.body.clone(),
-            )
-            .await;
-        while self.expires_oldest && matches!(appended, Err(AppendError::Full { .. })) {
-            let log = Arc::clone(&self.log);
-            let gone = tokio::task::spawn_blocking(move || log.expire_oldest()).await;
-            let Ok(gone) = gone
-                .map(|gone| gone.sequences)
-                .map(|range| range.end - range.start)
-            else {
-                break;
-            };
-            if gone == 0 {
-                break;
-            }
-            error!(source = %self.name, "the journal is full: the oldest {gone} events were removed, as `when_full: expire_oldest` says");
-            appended = self
-                .log
-                .append(
-                    now_ms(),
-                    events.clone(),
-                    malformed.clone(),
-                    submission.body.clone(),
-                )
-                .await;
-        }
+        let appended = self.write(events, &malformed, &submission.body).await;
         match appended {
             Ok(first) => {
                 guard.written(first + count);
@@ -264,6 +233,45 @@ impl SourceIntake {
                 Err(IntakeError::Io(problem.to_string()))
             }
         }
+    }
+
+    /// Append one body; with `when_full: expire_oldest`, at the cost of the oldest events.
+    async fn write(
+        &self,
+        events: Vec<EventMark>,
+        malformed: &[MalformedMark],
+        body: &Bytes,
+    ) -> Result<u64, AppendError> {
+        loop {
+            // Without that setting there is no second try, and nothing to copy for it.
+            if !self.expires_oldest {
+                return self
+                    .log
+                    .append(now_ms(), events, malformed.to_vec(), body.clone())
+                    .await;
+            }
+            let appended = self
+                .log
+                .append(now_ms(), events.clone(), malformed.to_vec(), body.clone())
+                .await;
+            let is_full = matches!(appended, Err(AppendError::Full { .. }));
+            if !is_full || !self.expire_oldest().await {
+                return appended;
+            }
+        }
+    }
+
+    /// Remove the oldest events from the journal. False when there is nothing to remove.
+    async fn expire_oldest(&self) -> bool {
+        let log = Arc::clone(&self.log);
+        let Ok(released) = tokio::task::spawn_blocking(move || log.expire_oldest()).await else {
+            return false;
+        };
+        let gone = released.sequences.end - released.sequences.start;
+        if gone > 0 {
+            error!(source = %self.name, "the journal is full: the oldest {gone} events were removed, as `when_full: expire_oldest` says");
+        }
+        gone > 0
     }
 
     /// Put what was no event into the dead letters, durably: the upstream will not send it again.
