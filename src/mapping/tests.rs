@@ -7,6 +7,7 @@ use sluice_sdk::{DocumentKind, DocumentSpec, ValueRule};
 
 use super::*;
 use crate::diagnostics::render;
+use crate::diagnostics::{Diagnostic, Files};
 
 static SPEC: DocumentSpec = DocumentSpec {
     identity: Some("messageId"),

@@ -1,0 +1,111 @@
+//! Rules against one another, and what stands in files without effect.
+
+use std::collections::HashSet;
+
+use sluice_sdk::catalogue::Catalogue;
+
+use super::types_of;
+use crate::diagnostics::{Diagnostic, did_you_mean};
+use crate::mapping::compile::OmitUse;
+use crate::mapping::import::Part;
+use crate::mapping::merge::Omitted;
+use crate::mapping::plan::Rule;
+
+/// Rules that can never run, since an earlier one always takes their events.
+pub fn unreachable(
+    rules: &[Rule],
+    catalogue: Option<&Catalogue>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for (at, rule) in rules.iter().enumerate() {
+        let names: Vec<String> = match catalogue {
+            Some(catalogue) => types_of(rule, catalogue)
+                .into_iter()
+                .map(|event| event.name.clone())
+                .collect(),
+            None => rule.on.iter().map(|pattern| pattern.text.clone()).collect(),
+        };
+        if names.is_empty() {
+            continue;
+        }
+        let catcher = |name: &str| {
+            rules[..at].iter().find(|earlier| {
+                earlier.when.is_none()
+                    && !earlier.goes_on
+                    && earlier.on.iter().any(|pattern| pattern.matches(name))
+            })
+        };
+        let caught: Vec<Option<&Rule>> = names.iter().map(|name| catcher(name)).collect();
+        let Some(Some(first)) = caught.first() else {
+            continue;
+        };
+        // An overlay's rule is meant to stand before the imported ones.
+        if caught
+            .iter()
+            .any(|by| by.is_none_or(|by| by.depth < rule.depth))
+        {
+            continue;
+        }
+        diagnostics.push(
+            Diagnostic::warning(
+                "unreachable-rule",
+                rule.place,
+                format!(
+                    "the rule `{}` can never run: `{}` takes all its events",
+                    rule.name, first.name
+                ),
+            )
+            .label("move it up, or give the other a `when`")
+            .related(first.place, "this one comes first"),
+        );
+    }
+}
+
+/// Keys that are taken out of where they are not: of a template that many rules use, in all of them.
+pub fn omits(omits: &[OmitUse], omitted: &Omitted, diagnostics: &mut Vec<Diagnostic>) {
+    let mut said = HashSet::new();
+    for omit in omits {
+        if omitted.contains(&omit.span) || !said.insert(omit.span) {
+            continue;
+        }
+        diagnostics.push(
+            Diagnostic::warning(
+                "omit-nothing",
+                omit.key_span,
+                format!("there is no `{}` here to take out", omit.key),
+            )
+            .label(did_you_mean(
+                &omit.key,
+                omit.others.iter().map(String::as_str),
+            ))
+            .note("`$omit` takes out what a template, an imported rule or a spread put in the same place"),
+        );
+    }
+}
+
+/// Templates and tables of the user's own that nothing asks for.
+pub fn unused(
+    parts: &[Part],
+    used: &HashSet<String>,
+    what: &str,
+    code: &'static str,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for part in parts {
+        let top = part.top();
+        let is_own = part
+            .layers
+            .iter()
+            .all(|layer| layer.depth == 0 && !layer.is_builtin);
+        if is_own && !used.contains(&part.name) {
+            diagnostics.push(
+                Diagnostic::warning(
+                    code,
+                    top.span,
+                    format!("nothing uses the {what} `{}`", part.name),
+                )
+                .label("remove it, or use it"),
+            );
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! From references to a mapping: files are read, merged, compiled and checked.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::Value;
+use sluice_sdk::{sinks, sources};
+
+use super::compile::{self, Compiler, FieldUse, Tables};
+use super::import::{Loader, Part, Place, Set};
+use super::plan::{Rule, TypePattern};
+use super::{Mapping, Options, Reference, Target, check, merge, syntax};
+use crate::diagnostics::{Diagnostic, Files, Node, Severity, Span, did_you_mean, nearest};
+
+/// Read, check and compile mappings. `None` comes with at least one error.
+///
+/// Without `target` the files' own `for:` says which plugins to check against.
+pub fn load(
+    references: &[Reference],
+    files: &mut Files,
+    target: Option<Target>,
+    options: Options,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Mapping> {
+    let mut found = Vec::new();
+    let set = read(references, files, &mut found);
+    let target = target.unwrap_or_else(|| target_of(&set, &mut found));
+    let rules = compile_set(&set, target, &mut found);
+    deduplicate(&mut found);
+    let has_errors = crate::diagnostics::has_errors(&found);
+    if rules.is_empty() && !has_errors {
+        found.push(Diagnostic {
+            severity: Severity::Error,
+            ..Diagnostic::global("no-rules", "these mappings have no rules")
+        });
+        diagnostics.append(&mut found);
+        return None;
+    }
+    diagnostics.append(&mut found);
+    (!has_errors).then(|| Mapping::new(rules, target, options))
+}
+
+fn read(references: &[Reference], files: &mut Files, diagnostics: &mut Vec<Diagnostic>) -> Set {
+    let mut loader = Loader::new(files, diagnostics);
+    let mut places: Vec<Place> = Vec::new();
+    for reference in references {
+        let base = Place::Disk(reference.base.clone());
+        for place in loader.find(&reference.text, &base, reference.span) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+    }
+    loader.group(&places, 0)
+}
+
+fn target_of(set: &Set, diagnostics: &mut Vec<Diagnostic>) -> Target {
+    let mut unknown = |what: &str, name: &str, span: Span, known: Vec<&'static str>| {
+        diagnostics.push(
+            Diagnostic::error(
+                "unknown-plugin",
+                span,
+                format!("there is no {what} `{name}` in this build"),
+            )
+            .label(did_you_mean(name, known)),
+        );
+    };
+    let mut target = Target::default();
+    if let Some((name, span)) = &set.source {
+        match sources().into_iter().find(|plugin| plugin.name == name) {
+            Some(plugin) => target.catalogue = plugin.catalogue.map(|catalogue| catalogue()),
+            None => unknown(
+                "source",
+                name,
+                *span,
+                sources().iter().map(|one| one.name).collect(),
+            ),
+        }
+    }
+    if let Some((name, span)) = &set.sink {
+        match sinks().into_iter().find(|plugin| plugin.name == name) {
+            Some(plugin) => target.document = plugin.document,
+            None => unknown(
+                "sink",
+                name,
+                *span,
+                sinks().iter().map(|one| one.name).collect(),
+            ),
+        }
+    }
+    target
+}
+
+/// A template is read once for each rule that uses it; its mistakes are said once.
+fn deduplicate(diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen = HashSet::new();
+    diagnostics.retain(|one| {
+        let message = match one.code {
+            // Of whichever kind the documents are that the template is used in.
+            "unknown-member" => String::new(),
+            _ => one.message.clone(),
+        };
+        seen.insert((one.code, one.span, message))
+    });
+}
+
+fn merged(
+    part: &Part,
+    merge: fn(&Node, &Node, &mut merge::Omitted) -> Node,
+    omitted: &mut merge::Omitted,
+) -> Node {
+    let mut layers = part.layers.iter();
+    let first = layers
+        .next()
+        .map_or_else(|| part.top().node.clone(), |layer| layer.node.clone());
+    layers.fold(first, |below, layer| merge(&below, &layer.node, omitted))
+}
+
+fn compile_set(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) -> Vec<Rule> {
+    let mut omitted = merge::Omitted::new();
+    let templates: HashMap<String, Node> = set
+        .templates
+        .iter()
+        .map(|part| (part.name.clone(), merged(part, merge::merge, &mut omitted)))
+        .collect();
+    let tables: Tables = set
+        .tables
+        .iter()
+        .map(|part| {
+            let table = merged(part, merge::merge, &mut omitted);
+            (part.name.clone(), Arc::new(compile::table_of(&table)))
+        })
+        .collect();
+    let mut resolver = merge::Resolver::new(&templates, omitted);
+    let mut used_tables = HashSet::new();
+    let mut uses = check::FieldUses::default();
+    let mut omits = Vec::new();
+    let mut rules = Vec::new();
+    for part in &set.rules {
+        let node = merged(part, merge::merge_rule, &mut resolver.omitted);
+        if node.as_map().is_none() {
+            continue;
+        }
+        let node = resolver.resolve(&node, diagnostics);
+        let mut compiler = Compiler {
+            tables: &tables,
+            diagnostics,
+            fields: Vec::new(),
+            omits: Vec::new(),
+            used_tables: HashSet::new(),
+            item_is_known: false,
+        };
+        let rule = compile_rule(part, &node, &set.rules, &mut compiler);
+        let fields = std::mem::take(&mut compiler.fields);
+        used_tables.extend(std::mem::take(&mut compiler.used_tables));
+        omits.append(&mut compiler.omits);
+        let Some(rule) = rule else { continue };
+        if let Some(catalogue) = target.catalogue {
+            check::unknown_types(&rule, catalogue, diagnostics);
+            uses.add(&fields, &check::types_of(&rule, catalogue));
+        }
+        if let Some(spec) = target.document {
+            check::documents(&rule, spec, diagnostics);
+        }
+        rules.push(rule);
+    }
+    uses.check(diagnostics);
+    check::unreachable(&rules, target.catalogue, diagnostics);
+    // What no rule uses is read as well: a mistake in it would wait there for its first user.
+    let used_templates = resolver.used.clone();
+    for part in &set.templates {
+        if used_templates.contains(&part.name) {
+            continue;
+        }
+        if let Some(node) = templates.get(&part.name) {
+            let node = resolver.resolve(node, diagnostics);
+            let mut compiler = Compiler {
+                tables: &tables,
+                diagnostics,
+                fields: Vec::new(),
+                omits: Vec::new(),
+                used_tables: HashSet::new(),
+                item_is_known: true,
+            };
+            compiler.expr(&node, &part.name);
+            used_tables.extend(compiler.used_tables);
+        }
+    }
+    let has_errors = crate::diagnostics::has_errors(diagnostics);
+    if !has_errors {
+        check::omits(&omits, &resolver.omitted, diagnostics);
+        check::unused(
+            &set.templates,
+            &resolver.used,
+            "template",
+            "unused-template",
+            diagnostics,
+        );
+        check::unused(
+            &set.tables,
+            &used_tables,
+            "table",
+            "unused-table",
+            diagnostics,
+        );
+    }
+    rules
+}
+
+fn compile_rule(
+    part: &Part,
+    node: &Node,
+    all: &[Part],
+    compiler: &mut Compiler<'_>,
+) -> Option<Rule> {
+    let top = part.top();
+    let on = match node.get("on") {
+        Some(on) => syntax::texts(on, "`on`", &mut Vec::new()),
+        None => {
+            let imported = all
+                .iter()
+                .filter(|other| other.layers.iter().any(|layer| layer.depth > top.depth))
+                .map(|other| other.name.as_str());
+            compiler.diagnostics.push(
+                Diagnostic::error(
+                    "missing-on",
+                    top.span,
+                    "this rule says not which events it is on",
+                )
+                .label(nearest(&part.name, imported).map_or_else(
+                    || "add `on: a.type.or.*`".to_owned(),
+                    |name| format!("did you mean to lay it over `{name}`?"),
+                )),
+            );
+            // What else it lacks may well stand in the rule that was meant.
+            return None;
+        }
+    };
+    let when = match node
+        .get("when")
+        .filter(|node| !merge::is_omit(node) && node.as_str().is_some())
+    {
+        Some(when) => {
+            let expression = compiler.condition(when);
+            if let Some(expression) = &expression {
+                compiler
+                    .fields
+                    .extend(expression.fields().into_iter().map(|dotted| FieldUse {
+                        dotted,
+                        span: when.span,
+                    }));
+            }
+            Some(expression?)
+        }
+        None => None,
+    };
+    let text = |key: &str| node.get(key).and_then(Node::as_str).map(str::to_owned);
+    Some(Rule {
+        name: Arc::from(part.name.as_str()),
+        on: on
+            .into_iter()
+            .map(|(text, span)| TypePattern::new(&text, Some(span)))
+            .collect(),
+        when,
+        action: compiler.action(node, top.span)?,
+        goes_on: node
+            .get("continue")
+            .is_some_and(|node| node.to_json() == Value::Bool(true)),
+        opt_in: text("opt_in"),
+        place: top.span,
+        depth: top.depth,
+    })
+}

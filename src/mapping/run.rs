@@ -1,0 +1,343 @@
+//! Rules at work: which run on an event, and what comes of them together.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::evaluate::{self, Stop};
+use super::explain::outputs;
+use super::plan::{Action, Rule, TypePattern};
+use super::{Explained, LookedAt, Mapped, MappedDocument, Options, RuleInfo, Target, convert};
+
+/// Rules, ready to run.
+pub struct Mapping {
+    pub(super) rules: Vec<Rule>,
+    infos: Vec<RuleInfo>,
+    pub(super) target: Target,
+    options: Options,
+    include: Vec<TypePattern>,
+    exclude: Vec<TypePattern>,
+    /// Rules of each type that is known by name, so that most events look at theirs only.
+    by_type: HashMap<String, Vec<usize>>,
+}
+
+impl Mapping {
+    pub(super) fn new(rules: Vec<Rule>, target: Target, options: Options) -> Self {
+        let infos = rules
+            .iter()
+            .map(|rule| RuleInfo {
+                name: rule.name.to_string(),
+                on: rule.on.iter().map(|one| one.text.clone()).collect(),
+                place: rule.place,
+                opt_in: rule.opt_in.clone(),
+                skip: match &rule.action {
+                    Action::Skip(reason) => Some(reason.clone()),
+                    Action::Emit(_) => None,
+                },
+            })
+            .collect();
+        let patterns = |texts: &[String]| -> Vec<TypePattern> {
+            texts
+                .iter()
+                .map(|text| TypePattern::new(text, None))
+                .collect()
+        };
+        let mut mapping = Self {
+            infos,
+            target,
+            include: patterns(&options.include),
+            exclude: patterns(&options.exclude),
+            options,
+            by_type: HashMap::new(),
+            rules,
+        };
+        let mut names: HashSet<String> = mapping
+            .rules
+            .iter()
+            .flat_map(|rule| &rule.on)
+            .filter(|pattern| pattern.glob.is_none())
+            .map(|pattern| pattern.text.clone())
+            .collect();
+        for event in target
+            .catalogue
+            .iter()
+            .flat_map(|catalogue| &catalogue.events)
+        {
+            names.insert(event.name.clone());
+            names.extend(event.aliases.iter().cloned());
+        }
+        mapping.by_type = names
+            .into_iter()
+            .map(|name| {
+                let rules = mapping.rules_on(&name);
+                (name, rules)
+            })
+            .collect();
+        mapping
+    }
+
+    /// All spellings of a type.
+    fn spellings<'a>(&self, name: &'a str) -> Vec<&'a str>
+    where
+        Self: 'a,
+    {
+        let mut all = vec![name];
+        if let Some(event) = self
+            .target
+            .catalogue
+            .and_then(|catalogue| catalogue.event(name))
+        {
+            all.push(event.name.as_str());
+            all.extend(event.aliases.iter().map(String::as_str));
+        }
+        all
+    }
+
+    fn rules_on(&self, name: &str) -> Vec<usize> {
+        let spellings = self.spellings(name);
+        (0..self.rules.len())
+            .filter(|at| {
+                self.rules[*at]
+                    .on
+                    .iter()
+                    .any(|pattern| spellings.iter().any(|name| pattern.matches(name)))
+            })
+            .collect()
+    }
+
+    /// All rules, in the order they are tried.
+    pub fn rules(&self) -> &[RuleInfo] {
+        &self.infos
+    }
+
+    /// What the rules were checked against.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Whether events of this type are wanted: included (by default: named by a rule), not excluded.
+    pub fn selects(&self, event_type: &str) -> bool {
+        if !self.is_wanted(event_type) {
+            return false;
+        }
+        !self.include.is_empty()
+            || match self.by_type.get(event_type) {
+                Some(rules) => !rules.is_empty(),
+                None => !self.rules_on(event_type).is_empty(),
+            }
+    }
+
+    fn is_wanted(&self, event_type: &str) -> bool {
+        if self.include.is_empty() && self.exclude.is_empty() {
+            return true;
+        }
+        let spellings = self.spellings(event_type);
+        let hits = |patterns: &[TypePattern]| {
+            patterns
+                .iter()
+                .any(|pattern| spellings.iter().any(|name| pattern.matches(name)))
+        };
+        (self.include.is_empty() || hits(&self.include)) && !hits(&self.exclude)
+    }
+
+    fn is_opted_in(&self, event_type: &str) -> bool {
+        let spellings = self.spellings(event_type);
+        self.include
+            .iter()
+            .any(|pattern| pattern.glob.is_none() && spellings.contains(&pattern.text.as_str()))
+    }
+
+    /// What becomes of an event. Pure; never panics.
+    ///
+    /// A type that no rule is on is `Unmapped` also when `include` is empty, so that new types show.
+    pub fn map(&self, event: &Value) -> Mapped {
+        self.run(event, None)
+    }
+
+    /// As [`Mapping::map`], from the bytes as they came.
+    pub fn map_bytes(&self, event: &[u8]) -> Mapped {
+        match serde_json::from_slice::<Value>(event) {
+            Ok(event) => self.map(&event),
+            Err(error) => Mapped::Dead {
+                reason: "not JSON".to_owned(),
+                detail: format!(
+                    "not valid JSON at line {}, column {}",
+                    error.line(),
+                    error.column()
+                ),
+                rule: None,
+            },
+        }
+    }
+
+    /// As [`Mapping::map`], with the way there.
+    pub fn map_explained(&self, event: &Value) -> Explained {
+        let mut looked_at = Vec::new();
+        let outcome = self.run(event, Some(&mut looked_at));
+        let outputs = self
+            .rules
+            .iter()
+            .filter(|rule| {
+                looked_at
+                    .iter()
+                    .any(|one| one.ran && one.rule == *rule.name)
+            })
+            .flat_map(outputs)
+            .collect();
+        Explained {
+            outcome,
+            rules: looked_at,
+            outputs,
+        }
+    }
+
+    fn run(&self, event: &Value, mut trace: Option<&mut Vec<LookedAt>>) -> Mapped {
+        if !event.is_object() {
+            return Mapped::Dead {
+                reason: "not an object".to_owned(),
+                detail: "an event must be a JSON object".to_owned(),
+                rule: None,
+            };
+        }
+        let event_type = event
+            .get("event_type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        if !self.is_wanted(event_type) {
+            return Mapped::NotSelected;
+        }
+        let computed;
+        let candidates = match self.by_type.get(event_type) {
+            Some(candidates) => candidates,
+            None => {
+                computed = self.rules_on(event_type);
+                &computed
+            }
+        };
+        let mut all = Combined::default();
+        for at in candidates {
+            let rule = &self.rules[*at];
+            let mut tell = |ran: bool, verdict: String| {
+                if let Some(trace) = trace.as_deref_mut() {
+                    trace.push(LookedAt {
+                        rule: rule.name.to_string(),
+                        place: rule.place,
+                        ran,
+                        verdict,
+                    });
+                }
+            };
+            if rule.when.as_ref().is_some_and(|when| !when.holds(event)) {
+                tell(false, "`when` does not hold".to_owned());
+                continue;
+            }
+            match &rule.opt_in {
+                Some(text) if !self.is_opted_in(event_type) => {
+                    tell(false, "not opted in".to_owned());
+                    all.skip(format!("not opted in: {text}"), &rule.name);
+                }
+                _ => {
+                    tell(true, "ran".to_owned());
+                    self.apply(rule, event, &mut all);
+                }
+            }
+            if !rule.goes_on {
+                break;
+            }
+        }
+        all.finish()
+    }
+
+    fn apply(&self, rule: &Rule, event: &Value, all: &mut Combined) {
+        let documents = match &rule.action {
+            Action::Skip(reason) => return all.skip(reason.clone(), &rule.name),
+            Action::Emit(documents) => documents,
+        };
+        let is_later = !all.documents.is_empty();
+        for (name, plan) in documents {
+            match evaluate::document(plan, event) {
+                Ok(mut body) => {
+                    let identity = self.identify(&mut body, rule, name.as_deref(), is_later);
+                    all.documents.push(MappedDocument {
+                        rule: Arc::clone(&rule.name),
+                        name: name.clone(),
+                        body: Bytes::from(Value::Object(body).to_string()),
+                        identity,
+                    });
+                }
+                Err(Stop::Skip(reason)) => all.skip(reason, &rule.name),
+                Err(Stop::Dead { reason, detail }) => {
+                    if all.dead.is_none() {
+                        all.dead = Some(Mapped::Dead {
+                            reason,
+                            detail,
+                            rule: Some(rule.name.to_string()),
+                        });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Make the identity distinct per document and set it in the body.
+    fn identify(
+        &self,
+        body: &mut Map<String, Value>,
+        rule: &Rule,
+        name: Option<&str>,
+        is_later: bool,
+    ) -> Option<String> {
+        let spec = self.target.document?;
+        let member = spec.identity?;
+        let given = match body.get(member)? {
+            Value::String(text) => text.clone(),
+            // Wrong for the sink, which says so; nothing is put behind it.
+            _ => return None,
+        };
+        let mut identity = given.clone();
+        let rule = is_later.then_some(&*rule.name);
+        let suffixes = [name, rule, self.options.identity_suffix.as_deref()];
+        for suffix in suffixes.into_iter().flatten() {
+            identity.push(':');
+            identity.push_str(suffix);
+        }
+        if identity.chars().count() > spec.identity_chars_max {
+            identity = convert::sha256_hex(&identity);
+        }
+        if identity != given {
+            body.insert(member.to_owned(), Value::String(identity.clone()));
+        }
+        Some(identity)
+    }
+}
+
+/// Outcomes of all rules that ran: dead before documents, documents before skipped.
+#[derive(Default)]
+struct Combined {
+    documents: Vec<MappedDocument>,
+    dead: Option<Mapped>,
+    skipped: Option<Mapped>,
+}
+
+impl Combined {
+    fn skip(&mut self, reason: String, rule: &str) {
+        if self.skipped.is_none() {
+            self.skipped = Some(Mapped::Skipped {
+                reason,
+                rule: Some(rule.to_owned()),
+            });
+        }
+    }
+
+    fn finish(self) -> Mapped {
+        if let Some(dead) = self.dead {
+            return dead;
+        }
+        if !self.documents.is_empty() {
+            return Mapped::Documents(self.documents);
+        }
+        self.skipped.unwrap_or(Mapped::Unmapped)
+    }
+}
