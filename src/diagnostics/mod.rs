@@ -6,10 +6,12 @@
 
 mod render;
 mod suggest;
+mod write;
 mod yaml;
 
 pub use render::{Format, render};
 pub use suggest::{did_you_mean, nearest};
+pub use write::{yaml_block, yaml_flow};
 pub use yaml::{Entry, Kind, Node, parse_yaml};
 
 use std::path::{Path, PathBuf};

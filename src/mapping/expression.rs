@@ -269,8 +269,7 @@ impl Operand {
 }
 
 impl Comparer {
-    /// Whether it is so of two values; `None` is absent.
-    pub fn compare(self, left: Option<&Value>, right: Option<&Value>) -> bool {
+    fn compare(self, left: Option<&Value>, right: Option<&Value>) -> bool {
         let equal = || match (left, right) {
             (None, None) => true,
             (Some(left), Some(right)) => equals(left, right),

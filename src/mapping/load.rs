@@ -37,7 +37,7 @@ pub fn load(
         return None;
     }
     diagnostics.append(&mut found);
-    (!has_errors).then(|| Mapping::new(rules, target, options))
+    (!has_errors).then(|| Mapping::new(rules, set.own_files(), target, options))
 }
 
 fn read(references: &[Reference], files: &mut Files, diagnostics: &mut Vec<Diagnostic>) -> Set {

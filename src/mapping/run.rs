@@ -1,7 +1,6 @@
 //! Rules at work: which run on an event, and what comes of them together.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,21 +10,16 @@ use super::evaluate::{self, Stop};
 use super::explain::outputs;
 use super::plan::{Action, Rule, TypePattern};
 use super::{Explained, LookedAt, Mapped, MappedDocument, Options, RuleInfo, Target, convert};
-
-/// Why an event is skipped for which the connector's own `when` does not hold.
-pub(super) const NOT_WHEN: &str = "when";
-
-/// Why an event is skipped whose rule nobody opted in to.
-pub(super) fn not_opted_in(reason: &str) -> String {
-    format!("not opted in: {reason}")
-}
+use crate::diagnostics::FileId;
 
 /// Rules, ready to run.
 pub struct Mapping {
     pub(super) rules: Vec<Rule>,
+    /// Files that were asked for themselves, not by an import.
+    pub(super) own_files: BTreeSet<FileId>,
     infos: Vec<RuleInfo>,
     pub(super) target: Target,
-    pub(super) options: Options,
+    options: Options,
     include: Vec<TypePattern>,
     exclude: Vec<TypePattern>,
     /// Rules of each type that is known by name, so that most events look at theirs only.
@@ -33,7 +27,12 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    pub(super) fn new(rules: Vec<Rule>, target: Target, options: Options) -> Self {
+    pub(super) fn new(
+        rules: Vec<Rule>,
+        own_files: BTreeSet<FileId>,
+        target: Target,
+        options: Options,
+    ) -> Self {
         let infos = rules
             .iter()
             .map(|rule| RuleInfo {
@@ -54,6 +53,7 @@ impl Mapping {
                 .collect()
         };
         let mut mapping = Self {
+            own_files,
             infos,
             target,
             include: patterns(&options.include),
@@ -116,14 +116,6 @@ impl Mapping {
             .collect()
     }
 
-    /// The rules on a type, in the order they are tried.
-    pub(super) fn candidates(&self, event_type: &str) -> Cow<'_, [usize]> {
-        match self.by_type.get(event_type) {
-            Some(rules) => Cow::Borrowed(rules),
-            None => Cow::Owned(self.rules_on(event_type)),
-        }
-    }
-
     /// All rules, in the order they are tried.
     pub fn rules(&self) -> &[RuleInfo] {
         &self.infos
@@ -146,7 +138,7 @@ impl Mapping {
             }
     }
 
-    pub(super) fn is_wanted(&self, event_type: &str) -> bool {
+    fn is_wanted(&self, event_type: &str) -> bool {
         if self.include.is_empty() && self.exclude.is_empty() {
             return true;
         }
@@ -159,7 +151,7 @@ impl Mapping {
         (self.include.is_empty() || hits(&self.include)) && !hits(&self.exclude)
     }
 
-    pub(super) fn is_opted_in(&self, event_type: &str) -> bool {
+    fn is_opted_in(&self, event_type: &str) -> bool {
         let spellings = self.spellings(event_type);
         self.include
             .iter()
@@ -170,13 +162,13 @@ impl Mapping {
     ///
     /// A type that no rule is on is `Unmapped` also when `include` is empty, so that new types show.
     pub fn map(&self, event: &Value) -> Mapped {
-        self.run(own_type(event), event, None)
+        self.run(event, None)
     }
 
-    /// As [`Mapping::map`], from the bytes as they came, for an event whose type is known.
-    pub fn map_bytes(&self, event_type: &str, event: &[u8]) -> Mapped {
+    /// As [`Mapping::map`], from the bytes as they came.
+    pub fn map_bytes(&self, event: &[u8]) -> Mapped {
         match serde_json::from_slice::<Value>(event) {
-            Ok(event) => self.run(event_type, &event, None),
+            Ok(event) => self.map(&event),
             Err(error) => Mapped::Dead {
                 reason: "not JSON".to_owned(),
                 detail: format!(
@@ -192,7 +184,7 @@ impl Mapping {
     /// As [`Mapping::map`], with the way there.
     pub fn map_explained(&self, event: &Value) -> Explained {
         let mut looked_at = Vec::new();
-        let outcome = self.run(own_type(event), event, Some(&mut looked_at));
+        let outcome = self.run(event, Some(&mut looked_at));
         let outputs = self
             .rules
             .iter()
@@ -210,12 +202,7 @@ impl Mapping {
         }
     }
 
-    fn run(
-        &self,
-        event_type: &str,
-        event: &Value,
-        mut trace: Option<&mut Vec<LookedAt>>,
-    ) -> Mapped {
+    fn run(&self, event: &Value, mut trace: Option<&mut Vec<LookedAt>>) -> Mapped {
         if !event.is_object() {
             return Mapped::Dead {
                 reason: "not an object".to_owned(),
@@ -223,19 +210,23 @@ impl Mapping {
                 rule: None,
             };
         }
-        if let Some(when) = &self.options.when
-            && !when.holds(event)
-        {
-            return Mapped::Skipped {
-                reason: NOT_WHEN.to_owned(),
-                rule: None,
-            };
-        }
+        let event_type = event
+            .get("event_type")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         if !self.is_wanted(event_type) {
             return Mapped::NotSelected;
         }
+        let computed;
+        let candidates = match self.by_type.get(event_type) {
+            Some(candidates) => candidates,
+            None => {
+                computed = self.rules_on(event_type);
+                &computed
+            }
+        };
         let mut all = Combined::default();
-        for at in &*self.candidates(event_type) {
+        for at in candidates {
             let rule = &self.rules[*at];
             let mut tell = |ran: bool, verdict: String| {
                 if let Some(trace) = trace.as_deref_mut() {
@@ -254,7 +245,7 @@ impl Mapping {
             match &rule.opt_in {
                 Some(text) if !self.is_opted_in(event_type) => {
                     tell(false, "not opted in".to_owned());
-                    all.skip(not_opted_in(text), &rule.name);
+                    all.skip(format!("not opted in: {text}"), &rule.name);
                 }
                 _ => {
                     tell(true, "ran".to_owned());
@@ -285,7 +276,16 @@ impl Mapping {
                         identity,
                     });
                 }
-                Err(stop) => all.stop(stop, &rule.name),
+                Err(Stop::Skip(reason)) => all.skip(reason, &rule.name),
+                Err(Stop::Dead { reason, detail }) => {
+                    if all.dead.is_none() {
+                        all.dead = Some(Mapped::Dead {
+                            reason,
+                            detail,
+                            rule: Some(rule.name.to_string()),
+                        });
+                    }
+                }
             }
         }
     }
@@ -298,26 +298,14 @@ impl Mapping {
         name: Option<&str>,
         is_later: bool,
     ) -> Option<String> {
-        let member = self.target.document?.identity?;
-        // One that is no text is wrong for the sink, which says so; nothing is put behind it.
-        let given = body.get(member)?.as_str()?;
-        let identity = self.identity(given, rule, name, is_later)?;
-        if identity != given {
-            body.insert(member.to_owned(), Value::String(identity.clone()));
-        }
-        Some(identity)
-    }
-
-    /// The identity of a document that gives itself `given`: distinct for each document of an event.
-    pub(super) fn identity(
-        &self,
-        given: &str,
-        rule: &Rule,
-        name: Option<&str>,
-        is_later: bool,
-    ) -> Option<String> {
         let spec = self.target.document?;
-        let mut identity = given.to_owned();
+        let member = spec.identity?;
+        let given = match body.get(member)? {
+            Value::String(text) => text.clone(),
+            // Wrong for the sink, which says so; nothing is put behind it.
+            _ => return None,
+        };
+        let mut identity = given.clone();
         let rule = is_later.then_some(&*rule.name);
         let suffixes = [name, rule, self.options.identity_suffix.as_deref()];
         for suffix in suffixes.into_iter().flatten() {
@@ -327,27 +315,23 @@ impl Mapping {
         if identity.chars().count() > spec.identity_chars_max {
             identity = convert::sha256_hex(&identity);
         }
+        if identity != given {
+            body.insert(member.to_owned(), Value::String(identity.clone()));
+        }
         Some(identity)
     }
 }
 
-fn own_type(event: &Value) -> &str {
-    event
-        .get("event_type")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-}
-
 /// Outcomes of all rules that ran: dead before documents, documents before skipped.
 #[derive(Default)]
-pub(super) struct Combined {
-    pub(super) documents: Vec<MappedDocument>,
+struct Combined {
+    documents: Vec<MappedDocument>,
     dead: Option<Mapped>,
     skipped: Option<Mapped>,
 }
 
 impl Combined {
-    pub(super) fn skip(&mut self, reason: String, rule: &str) {
+    fn skip(&mut self, reason: String, rule: &str) {
         if self.skipped.is_none() {
             self.skipped = Some(Mapped::Skipped {
                 reason,
@@ -356,21 +340,7 @@ impl Combined {
         }
     }
 
-    pub(super) fn stop(&mut self, stop: Stop, rule: &str) {
-        match stop {
-            Stop::Skip(reason) => self.skip(reason, rule),
-            Stop::Dead { reason, detail } if self.dead.is_none() => {
-                self.dead = Some(Mapped::Dead {
-                    reason,
-                    detail,
-                    rule: Some(rule.to_owned()),
-                });
-            }
-            Stop::Dead { .. } => {}
-        }
-    }
-
-    pub(super) fn finish(self) -> Mapped {
+    fn finish(self) -> Mapped {
         if let Some(dead) = self.dead {
             return dead;
         }

@@ -201,7 +201,9 @@ fn when_absent() -> Value {
 
 /// The schema of a test file.
 pub fn test_schema() -> Value {
-    let outcomes = json!({
+    let row = json!({
+        "sample": {"description": "An event type of the source's catalogue: its sample, every field filled.", "examples": ["message.Open"], "type": "string"},
+        "event": {"description": "The event in full.", "examples": [{"event_type": "message.Open", "id": "1"}], "type": "object"},
         "expect": {"description": "The one document, in part: what stands here must be in it.", "examples": [{"event": "Opened"}], "type": "object"},
         "exactly": {"description": "The one document, whole.", "examples": [{"event": "Opened"}], "type": "object"},
         "documents": {"description": "All documents in order, each in part.", "examples": [[{"event": "A"}, {"event": "B"}]], "type": "array", "items": {"type": "object"}},
@@ -212,14 +214,12 @@ pub fn test_schema() -> Value {
         "with": {"description": "Laid over the event: null sets null, `{$omit: true}` takes a member away.", "examples": [{"user": {"id": null}}], "type": "object"},
         "description": {"description": "For people.", "examples": ["Opens of machines."], "type": "string"}
     });
-    let mut case = outcomes.clone();
-    case["sample"] = json!({"description": "An event type of the source's catalogue: its sample, every field filled.", "examples": ["message.Open"], "type": "string"});
-    case["event"] = json!({"description": "The event in full.", "examples": [{"event_type": "message.Open", "id": "1"}], "type": "object"});
+    let mut case = row.clone();
     case["rows"] = json!({
-        "description": "The same test with several changes and outcomes.",
+        "description": "The same test with several events, changes and outcomes; what a row says wins over what the test says.",
         "examples": [[{"with": {"a": 1}, "expect": {"a": 1}}]],
         "type": "array",
-        "items": {"type": "object", "additionalProperties": false, "properties": outcomes}
+        "items": {"type": "object", "additionalProperties": false, "properties": row}
     });
     json!({
         "$schema": DIALECT,

@@ -706,7 +706,7 @@ rules:
     );
     assert_eq!(long.len(), "all/-=".len() + 64);
     assert_eq!(
-        names(&good(yaml, target, plain()).map_bytes("x", b"{")),
+        names(&good(yaml, target, plain()).map_bytes(b"{")),
         "dead not JSON"
     );
 }
@@ -1105,60 +1105,6 @@ fn an_alias_of_a_type_is_the_type() {
     assert!(mapping.selects("mail.Clicked") && !mapping.selects("mail.Open"));
 }
 
-#[test]
-fn tests_in_files_pass_and_fail_with_the_place() {
-    let folder = tempfile::tempdir().expect("folder");
-    write(
-        folder.path(),
-        &[
-            (
-                "a.yaml",
-                "version: 1\nrules:\n  r: { on: x, emit: { a: { $from: $.a, $missing: { skip: no a } }, b: { c: $.c } } }\n  never: { on: y, skip: never }\n",
-            ),
-            (
-                "a.test.yaml",
-                "version: 1
-tests:
-  good:
-    rule: r
-    event: { event_type: x, a: 1, c: 2 }
-    rows:
-      - { expect: { b: { c: 2 } } }
-      - { with: { c: { $omit: true } }, exactly: { a: 1 } }
-      - { with: { a: null }, skip: no a }
-      - { with: { a: 5 }, documents: [{ a: 5.0 }] }
-  bad:
-    event: { event_type: x, a: 1, c: 2 }
-    rows:
-      - { expect: { b: { c: 3 } } }
-      - { exactly: { a: 1 } }
-      - { skip: no a }
-  none: { event: { event_type: z }, unmapped: true }
-",
-            ),
-        ],
-    );
-    let mut files = Files::default();
-    let mut diagnostics = Vec::new();
-    let report = testing::run_tests(folder.path(), None, &mut files, &mut diagnostics);
-    assert!(diagnostics.is_empty(), "{diagnostics:?}");
-    let failures: Vec<&str> = report
-        .cases
-        .iter()
-        .filter_map(|case| case.failure.as_deref())
-        .collect();
-    assert_eq!(
-        failures,
-        [
-            "b.c: expected 3, got 2",
-            "b: not expected, got {\"c\":2}",
-            "expected `skip`, but it became 1 document(s)",
-        ]
-    );
-    assert_eq!(report.cases.len(), 8);
-    assert_eq!(report.untested_rules, ["never"]);
-}
-
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -1204,29 +1150,4 @@ rules:
             prop_assert!(serde_json::from_slice::<Value>(&documents[0].body).is_ok());
         }
     }
-}
-
-#[test]
-fn the_tests_of_every_built_in_set_pass() {
-    let mut wrong = Vec::new();
-    let sets = builtin_sets();
-    // Overlay folders are found below their set.
-    for set in sets.iter().filter(|set| !set.contains('/')) {
-        let (mut files, mut diagnostics) = (Files::default(), Vec::new());
-        let path = format!("builtin:{set}");
-        let report = testing::run_tests(Path::new(&path), None, &mut files, &mut diagnostics);
-        assert!(!report.cases.is_empty(), "{set} has no tests");
-        let format = crate::diagnostics::Format::Human;
-        wrong
-            .extend((!diagnostics.is_empty()).then(|| render(&diagnostics, &files, format, false)));
-        wrong.extend(report.cases.iter().filter_map(|case| {
-            let failure = case.failure.as_ref()?;
-            Some(format!(
-                "{} {}: {failure}",
-                files.place(case.place),
-                case.name
-            ))
-        }));
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -1,0 +1,117 @@
+//! One case: its event made and mapped, the outcome compared.
+
+use serde_json::Value;
+
+use super::super::merge::is_omit;
+use super::super::syntax::wrong_type;
+use super::super::{Explained, Mapped, Mapping};
+use super::compare::compare;
+use super::file::{Case, Given};
+use super::{Difference, json_of};
+use crate::diagnostics::{Diagnostic, Node, did_you_mean};
+
+/// What came of a case.
+pub struct Tried {
+    /// The event's type.
+    pub event_type: String,
+    /// What it became, and how.
+    pub explained: Explained,
+    /// The rule that decided.
+    pub rule: Option<String>,
+    /// Where that is not what was expected.
+    pub differences: Vec<Difference>,
+}
+
+/// Run a case. `None` comes with an error: its event cannot be made.
+pub fn try_out(
+    case: &Case<'_>,
+    mapping: &Mapping,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Tried> {
+    let mut event = match case.given {
+        Given::Sample(node) => sample_event(node, mapping, diagnostics)?,
+        Given::Event(node) => json_of(node),
+    };
+    for with in &case.with {
+        lay_over(&mut event, with);
+    }
+    let event_type = event
+        .get("event_type")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    let explained = mapping.map_explained(&event);
+    let rule = match &explained.outcome {
+        Mapped::Documents(documents) => documents.first().map(|one| one.rule.to_string()),
+        Mapped::Skipped { rule, .. } | Mapped::Dead { rule, .. } => rule.clone(),
+        Mapped::Unmapped | Mapped::NotSelected => None,
+    };
+    let differences = compare(case, rule.as_deref(), &explained.outcome);
+    Some(Tried {
+        event_type,
+        explained,
+        rule,
+        differences,
+    })
+}
+
+fn sample_event(
+    node: &Node,
+    mapping: &Mapping,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Value> {
+    let Some(name) = node.as_str() else {
+        diagnostics.push(wrong_type(node, "`sample`", "an event type"));
+        return None;
+    };
+    let Some(catalogue) = mapping.target().catalogue else {
+        diagnostics.push(
+            Diagnostic::error(
+                "no-catalogue",
+                node.span,
+                "these mappings do not say which source they are for",
+            )
+            .label("add `for: {source: …}` to a mapping file, or give the `event`"),
+        );
+        return None;
+    };
+    let Some(event) = catalogue.event(name) else {
+        diagnostics.push(
+            Diagnostic::error(
+                "unknown-type",
+                node.span,
+                format!("there is no event type `{name}`"),
+            )
+            .label(did_you_mean(
+                name,
+                catalogue.events.iter().map(|event| event.name.as_str()),
+            )),
+        );
+        return None;
+    };
+    Some(event.sample())
+}
+
+/// Objects member by member; `{$omit: true}` takes a member away; all else is replaced.
+fn lay_over(event: &mut Value, with: &Node) {
+    let Some(entries) = with.as_map() else {
+        *event = json_of(with);
+        return;
+    };
+    if !event.is_object() {
+        *event = Value::Object(serde_json::Map::new());
+    }
+    let Some(members) = event.as_object_mut() else {
+        return;
+    };
+    for entry in entries {
+        if is_omit(&entry.value) {
+            members.shift_remove(&entry.key);
+        } else {
+            lay_over(
+                members.entry(entry.key.clone()).or_insert(Value::Null),
+                &entry.value,
+            );
+        }
+    }
+}

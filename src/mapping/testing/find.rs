@@ -1,0 +1,112 @@
+//! Where test files are: on disk, or in the program.
+
+use std::path::{Path, PathBuf};
+
+use super::super::import::normal;
+use crate::builtin::MAPPINGS;
+use crate::diagnostics::{Diagnostic, FileId, Files};
+
+/// Where a test file is.
+pub enum TestFile {
+    /// On disk.
+    Disk(PathBuf),
+    /// In the program.
+    Builtin(PathBuf),
+}
+
+impl TestFile {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Disk(path) | Self::Builtin(path) => path,
+        }
+    }
+
+    /// The folder it lies in.
+    pub fn folder(&self) -> PathBuf {
+        self.path().parent().unwrap_or(Path::new("")).to_owned()
+    }
+
+    /// What its `mappings:` stands for: beside a file of the program lies the program's own.
+    pub fn reference(&self, text: &str) -> String {
+        match self {
+            Self::Builtin(_) if !text.starts_with("builtin:") => {
+                let path = normal(&self.folder().join(text));
+                format!("builtin:{}", path.display())
+            }
+            _ => text.to_owned(),
+        }
+    }
+
+    /// Take its text in.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&self, files: &mut Files) -> Result<FileId, Box<Diagnostic>> {
+        let path = self.path();
+        match self {
+            Self::Disk(_) => match std::fs::read_to_string(path) {
+                Ok(text) => Ok(files.add(path.display().to_string(), Some(path), text)),
+                Err(error) => {
+                    let message = format!("`{}` cannot be read: {error}", path.display());
+                    Err(Box::new(Diagnostic::global("unreadable-file", message)))
+                }
+            },
+            Self::Builtin(_) => {
+                let text = MAPPINGS
+                    .get_file(path)
+                    .and_then(include_dir::File::contents_utf8)
+                    .unwrap_or_default();
+                let name = format!("builtin:{}", path.display());
+                Ok(files.add(name, None, text.to_owned()))
+            }
+        }
+    }
+}
+
+fn is_test_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
+}
+
+/// The test files that a file, a folder with all below it, or `builtin:SET` stands for.
+pub fn find(path: &Path) -> Vec<TestFile> {
+    if let Some(set) = path.to_string_lossy().strip_prefix("builtin:") {
+        return find_builtin(set);
+    }
+    if path.is_file() {
+        return vec![TestFile::Disk(path.to_owned())];
+    }
+    let mut found = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            // A link to a folder above would never end.
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else if is_test_file(&path) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found.into_iter().map(TestFile::Disk).collect()
+}
+
+fn find_builtin(set: &str) -> Vec<TestFile> {
+    let mut found = Vec::new();
+    let mut folders: Vec<_> = MAPPINGS.get_dir(set).into_iter().collect();
+    while let Some(folder) = folders.pop() {
+        folders.extend(folder.dirs());
+        found.extend(
+            folder
+                .files()
+                .map(include_dir::File::path)
+                .filter(|path| is_test_file(path))
+                .map(Path::to_owned),
+        );
+    }
+    found.extend(MAPPINGS.get_file(set).map(|file| file.path().to_owned()));
+    found.sort();
+    found.into_iter().map(TestFile::Builtin).collect()
+}

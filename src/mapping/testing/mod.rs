@@ -1,0 +1,219 @@
+//! `*.test.yaml`: events in, expected documents out.
+//!
+//! A test file belongs to the mapping folder it lies in, or to what its `mappings:` names. Each case
+//! is one event. A case that fails says at which paths of the document expectation and result part,
+//! and brings the edits that would make it pass, for `sluice test --update`. What the cases looked at
+//! is kept, so that rules, event types and fields without a test can be named.
+
+mod case;
+mod compare;
+mod coverage;
+mod file;
+mod find;
+#[cfg(test)]
+mod tests;
+mod update;
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{Mapping, Options, Reference, load};
+use crate::diagnostics::{Diagnostic, Files, Node, Span, parse_yaml};
+
+use self::file::Suite;
+use self::find::TestFile;
+
+pub use self::coverage::{Coverage, Measure, Untouched};
+pub use self::update::{Edit, apply};
+
+/// What all tests gave.
+#[derive(Debug, Default)]
+pub struct TestReport {
+    /// One for each event tried.
+    pub cases: Vec<CaseResult>,
+    /// What they looked at of the mappings they belong to.
+    pub coverage: Coverage,
+}
+
+/// What one case gave.
+#[derive(Debug, Clone)]
+pub struct CaseResult {
+    /// Its name; a row has its number behind it.
+    pub name: String,
+    /// The test file, as messages show it.
+    pub file: String,
+    /// Where the case stands.
+    pub place: Span,
+    /// Everything that was not as expected; empty: passed.
+    pub differences: Vec<Difference>,
+    /// What to write instead, so that the case passes.
+    pub edits: Vec<Edit>,
+    /// The rule that ran.
+    pub rule: Option<String>,
+    /// The event's type.
+    pub event_type: String,
+}
+
+impl CaseResult {
+    /// Whether all was as expected.
+    pub fn passed(&self) -> bool {
+        self.differences.is_empty()
+    }
+}
+
+/// One place where expectation and result part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Dotted place in the document; empty: what became of the event as a whole, said in words.
+    pub path: String,
+    /// What the test wants; `None`: nothing.
+    pub expected: Option<Value>,
+    /// What came; `None`: nothing.
+    pub found: Option<Value>,
+    /// Where the test says so.
+    pub place: Span,
+}
+
+/// Mappings that were loaded, by what they were asked for with.
+type Loaded = HashMap<(String, Vec<String>, Vec<String>), Option<Mapping>>;
+
+/// Run the tests of files, of folders and the folders in them, or of `builtin:SET`.
+///
+/// `filter` is a part of the case's name or of its file's. Files that are wrong add to `diagnostics`.
+pub fn run_tests<P: AsRef<Path>>(
+    paths: &[P],
+    filter: Option<&str>,
+    files: &mut Files,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> TestReport {
+    let mut run = Run {
+        filter,
+        files,
+        diagnostics,
+        loaded: Loaded::new(),
+        seen: coverage::Seen::default(),
+        cases: Vec::new(),
+    };
+    for path in paths {
+        let path = path.as_ref();
+        let found = find::find(path);
+        if found.is_empty() {
+            let message = format!(
+                "there are no test files (*.test.yaml) at `{}`",
+                path.display()
+            );
+            run.diagnostics
+                .push(Diagnostic::global("no-tests", message));
+        }
+        for file in &found {
+            run.file(file);
+        }
+    }
+    let coverage = coverage::measure(run.loaded.values().flatten(), &run.seen, run.files);
+    TestReport {
+        cases: run.cases,
+        coverage,
+    }
+}
+
+struct Run<'a> {
+    filter: Option<&'a str>,
+    files: &'a mut Files,
+    diagnostics: &'a mut Vec<Diagnostic>,
+    loaded: Loaded,
+    seen: coverage::Seen,
+    cases: Vec<CaseResult>,
+}
+
+impl Run<'_> {
+    fn file(&mut self, file: &TestFile) {
+        let id = match file.read(self.files) {
+            Ok(id) => id,
+            Err(diagnostic) => return self.diagnostics.push(*diagnostic),
+        };
+        let root = match parse_yaml(id, self.files) {
+            Ok(root) => root,
+            Err(diagnostic) => return self.diagnostics.push(*diagnostic),
+        };
+        let Some(suite) = file::read(&root, self.diagnostics) else {
+            return;
+        };
+        let name = self.files.name(id).to_owned();
+        let Some(key) = self.load(file, &suite) else {
+            return;
+        };
+        let Some(Some(mapping)) = self.loaded.get(&key) else {
+            return;
+        };
+        for case in &suite.cases {
+            let is_wanted = self
+                .filter
+                .is_none_or(|filter| case.name.contains(filter) || name.contains(filter));
+            if !is_wanted {
+                continue;
+            }
+            let Some(tried) = case::try_out(case, mapping, self.diagnostics) else {
+                continue;
+            };
+            self.seen.add(case, &tried, mapping, self.files);
+            let edits = update::edits(case, &tried, self.files.text(id));
+            self.cases.push(CaseResult {
+                name: case.name.clone(),
+                file: name.clone(),
+                place: case.span,
+                edits,
+                rule: tried.rule,
+                event_type: tried.event_type,
+                differences: tried.differences,
+            });
+        }
+    }
+
+    /// Load what the file's cases are for, once; the key to find it by.
+    fn load(
+        &mut self,
+        file: &TestFile,
+        suite: &Suite<'_>,
+    ) -> Option<(String, Vec<String>, Vec<String>)> {
+        let (text, span) = match suite.mappings.map(|node| (node.as_str(), node.span)) {
+            Some((Some(text), span)) => (text.to_owned(), Some(span)),
+            Some((None, span)) => {
+                let message = "`mappings` must be a text";
+                self.diagnostics
+                    .push(Diagnostic::error("wrong-type", span, message));
+                return None;
+            }
+            None => (".".to_owned(), None),
+        };
+        let folder = file.folder();
+        let options: &Options = &suite.options;
+        let key = (
+            folder.join(&text).to_string_lossy().into_owned(),
+            options.include.clone(),
+            options.exclude.clone(),
+        );
+        if !self.loaded.contains_key(&key) {
+            let reference = Reference {
+                text: file.reference(&text),
+                base: folder,
+                span,
+            };
+            let mapping = load(
+                &[reference],
+                self.files,
+                None,
+                options.clone(),
+                self.diagnostics,
+            );
+            self.loaded.insert(key.clone(), mapping);
+        }
+        Some(key)
+    }
+}
+
+/// What a node says, as JSON; a map's keys in the order of the file.
+fn json_of(node: &Node) -> Value {
+    node.to_json()
+}
