@@ -99,29 +99,3 @@ fn the_standard_build_has_its_plugins() {
         "sandbox"
     );
 }
-
-#[test]
-fn every_plugin_explains_each_of_its_settings() {
-    use sluice as _;
-    let schemas = sluice_sdk::sources()
-        .into_iter()
-        .map(|plugin| (plugin.name, (plugin.schema)()))
-        .chain(
-            sluice_sdk::sinks()
-                .into_iter()
-                .map(|plugin| (plugin.name, (plugin.schema)())),
-        );
-    for (plugin, schema) in schemas.collect::<Vec<_>>() {
-        let properties = schema
-            .get("properties")
-            .and_then(|properties| properties.as_object())
-            .cloned()
-            .unwrap_or_default();
-        for (setting, schema) in properties {
-            assert!(
-                schema.get("description").is_some(),
-                "{plugin}: `{setting}` has no description"
-            );
-        }
-    }
-}

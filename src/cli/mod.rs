@@ -7,6 +7,7 @@ mod completions;
 mod coverage;
 mod dead_letters;
 mod demo;
+mod generated;
 mod init;
 mod man;
 mod map;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
+use super::generated::{self, Generated};
 use super::output;
 
 /// Print the JSON Schema of a kind of file, with everything the linked plugins know.
@@ -69,25 +70,7 @@ pub fn run(args: &Args) -> ExitCode {
         };
     }
     if let Some(folder) = &args.check {
-        let stale: Vec<String> = KINDS
-            .into_iter()
-            .map(|kind| (folder.join(kind.file()), output::json(&kind.schema())))
-            .filter(|(path, fresh)| {
-                std::fs::read_to_string(path).map_or(true, |text| text != *fresh)
-            })
-            .map(|(path, _)| path.display().to_string())
-            .collect();
-        for path in &stale {
-            output::print(&format!("{path} is not up to date\n"));
-        }
-        if stale.is_empty() {
-            return output::good();
-        }
-        output::print(&format!(
-            "run `sluice schema --write {}`\n",
-            folder.display()
-        ));
-        return output::problems();
+        return generated::check(folder, &files(), &[], "sluice schema");
     }
     match args.kind {
         Some(kind) => {
@@ -105,9 +88,15 @@ pub fn file_names() -> impl Iterator<Item = &'static str> {
 
 /// Write every schema into a folder.
 pub fn write_all(folder: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    for kind in KINDS {
-        std::fs::write(folder.join(kind.file()), output::json(&kind.schema()))?;
-    }
-    Ok(())
+    generated::write(folder, &files())
+}
+
+fn files() -> Vec<Generated> {
+    KINDS
+        .into_iter()
+        .map(|kind| Generated {
+            name: kind.file().to_owned(),
+            text: output::json(&kind.schema()),
+        })
+        .collect()
 }

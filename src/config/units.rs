@@ -142,6 +142,7 @@ impl JsonSchema for Period {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
+            "title": "duration",
             "description": "A duration: a number with ms, s, m, h or d; several may follow each other (`1h30m`).",
             "type": "string",
             "pattern": PERIOD_PATTERN,
@@ -157,6 +158,7 @@ impl JsonSchema for PeriodOrOff {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
+            "title": "duration or off",
             "description": "A duration such as `7d`, or `off`.",
             "type": "string",
             "pattern": format!("^off$|{PERIOD_PATTERN}"),
@@ -172,6 +174,7 @@ impl JsonSchema for ByteSize {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
+            "title": "size",
             "description": "A size: a number of bytes, or a number with KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB.",
             "type": ["string", "integer"],
             "minimum": 0,

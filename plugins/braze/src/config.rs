@@ -189,6 +189,7 @@ impl JsonSchema for ByteSize {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
+            "title": "size",
             "description": "A size in bytes: a number, or a text with KB, KiB, MB, MiB, GB or GiB.",
             "anyOf": [
                 {"type": "integer", "minimum": 1},

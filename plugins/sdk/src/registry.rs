@@ -72,6 +72,8 @@ pub struct CommandPlugin {
     pub name: &'static str,
     /// One sentence for `sluice --help`.
     pub summary: &'static str,
+    /// Version of the plugin's crate.
+    pub version: &'static str,
     /// Runs with the arguments after the name.
     pub run: fn(Vec<OsString>) -> ExitCode,
 }
@@ -207,7 +209,12 @@ macro_rules! register_sink {
 macro_rules! register_command {
     ($name:literal, $summary:literal, $run:expr) => {
         $crate::inventory::submit! {
-            $crate::CommandPlugin { name: $name, summary: $summary, run: $run }
+            $crate::CommandPlugin {
+                name: $name,
+                summary: $summary,
+                version: env!("CARGO_PKG_VERSION"),
+                run: $run,
+            }
         }
     };
 }

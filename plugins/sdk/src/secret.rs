@@ -104,6 +104,7 @@ impl JsonSchema for Secret {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
+            "title": "secret",
             "description": "A secret: `${NAME}` takes it from the environment, `{file: path}` from a file that is read again when it changes.",
             "anyOf": [
                 {"type": "string"},
@@ -114,7 +115,7 @@ impl JsonSchema for Secret {
                     "additionalProperties": false
                 }
             ],
-            "examples": ["${SEGMENT_WRITE_KEY}", {"file": "/run/secrets/key"}]
+            "examples": ["${API_KEY}", {"file": "/run/secrets/key"}]
         })
     }
 }

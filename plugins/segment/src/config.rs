@@ -18,7 +18,7 @@ pub struct SegmentConfig {
     #[schemars(example = &"us")]
     pub region: Option<Region>,
     /// Base address of a proxy, a custom domain or a compatible API, instead of `region`. With or
-    /// without `/v1` at the end.
+    /// without `/v1` at the end. Default: what `region` says.
     #[serde(default)]
     #[schemars(example = &"https://segment-proxy.example.com")]
     pub endpoint: Option<String>,

@@ -24,7 +24,8 @@ pub struct HttpConfig {
     /// Where to post. Redirects are not followed.
     #[schemars(with = "String", example = "https://api.example.com/events")]
     pub url: Url,
-    /// Headers of each request; values are secrets. Example: `{Authorization: "Bearer ${API_TOKEN}"}`
+    /// Headers of each request; values are secrets, as in `{ Authorization: "Bearer ${API_TOKEN}" }`.
+    /// Default: none besides `Content-Type`.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
     /// How documents stand in a request. Default `array`.
