@@ -65,6 +65,25 @@ admin: {{ listen: \"off\" }}
     path
 }
 
+/// The program that is tested. Where cargo gives no path to it (an example), this program plays it:
+/// it must call `sluice::main` when [`AS_PROGRAM`] is set.
+pub fn program() -> Command {
+    match option_env!("CARGO_BIN_EXE_sluice") {
+        Some(path) => Command::new(path),
+        None => {
+            let mut command = Command::new(std::env::current_exe().expect("a program has a path"));
+            command.env(AS_PROGRAM, "1");
+            command
+        }
+    }
+}
+
+/// See [`program`].
+pub const AS_PROGRAM: &str = "SLUICE_AS_PROGRAM";
+
+/// The arguments before the config's path.
+pub const RUN: [&str; 4] = ["run", "--log-format", "json", "--config"];
+
 /// A running `sluice run`; killed when dropped.
 pub struct Sluice {
     child: Child,
@@ -76,9 +95,14 @@ pub struct Sluice {
 impl Sluice {
     /// Start it and wait until its source is up.
     pub fn start(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
-            .args(["run", "--log-format", "json", "--config"])
-            .arg(config)
+        let mut command = program();
+        command.args(RUN).arg(config);
+        Self::start_by(command)
+    }
+
+    /// The same by a command that becomes `sluice run` in the end, with the same process id.
+    pub fn start_by(mut command: Command) -> Self {
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -131,6 +155,10 @@ impl Sluice {
     pub fn feeder(&self) -> Box<dyn Feeder> {
         let settings = serde_json::json!({"token": "test-token"});
         source("braze_webhook").feed.expect("a feeder")(self.endpoint.clone(), settings)
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// `kill -9`.
@@ -190,7 +218,12 @@ pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
 
 /// The account as it is on disk, from the offline status.
 pub fn status(config: &Path) -> serde_json::Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
+    status_by(program(), config)
+}
+
+/// The same by a command that becomes the program.
+pub fn status_by(mut program: Command, config: &Path) -> serde_json::Value {
+    let output = program
         .args(["status", "--format", "json", "--config"])
         .arg(config)
         .output()

@@ -85,6 +85,26 @@ async fn each_status_becomes_its_outcome() {
 }
 
 #[tokio::test]
+async fn trouble_may_concern_one_document_alone() {
+    let (sandbox, sink) = start().await;
+    sandbox.fault(Fault {
+        contains: Some("\"b\"".to_owned()),
+        times: 0,
+        ..Fault::status(400)
+    });
+    assert_eq!(
+        kind(&sink.deliver(&batch(&["a", "c"], 0)).await),
+        "delivered"
+    );
+    assert_eq!(
+        kind(&sink.deliver(&batch(&["a", "b"], 0)).await),
+        "batch rejected"
+    );
+    assert_eq!(kind(&sink.deliver(&batch(&["d"], 0)).await), "delivered");
+    assert_eq!(sandbox.count("accepted"), 3);
+}
+
+#[tokio::test]
 async fn a_redirect_is_not_followed() {
     let (sandbox, sink) = start().await;
     sandbox.fault(Fault::new(FaultMode::Redirect));

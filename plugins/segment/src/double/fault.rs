@@ -27,6 +27,10 @@ pub struct Fault {
     /// How long to wait, for `slow`. Default: 1,000.
     #[serde(default)]
     pub delay_ms: Option<u64>,
+    /// Only for requests with this text in their body, after decompression: a document's id, a key.
+    /// Others pass and do not count. Default: for all.
+    #[serde(default)]
+    pub contains: Option<String>,
 }
 
 /// What kind of trouble.
@@ -64,7 +68,17 @@ impl Fault {
             rate_limit_reset: None,
             body: None,
             delay_ms: None,
+            contains: None,
         }
+    }
+
+    /// Whether this request has the trouble.
+    pub(super) fn concerns(&self, is_gzip: bool, body: &[u8]) -> bool {
+        let has_text = self.contains.as_ref().is_none_or(|text| {
+            body.windows(text.len().max(1))
+                .any(|part| part == text.as_bytes())
+        });
+        has_text && (is_gzip || self.mode != FaultMode::RefuseGzip)
     }
 
     /// Answer with this status, once.

@@ -106,14 +106,6 @@ async fn call(
         .headers
         .get(header::CONTENT_ENCODING)
         .is_some_and(|coding| coding == "gzip");
-    let fault = side.shared.store().next_fault(is_gzip);
-    if fault
-        .as_ref()
-        .is_some_and(|fault| fault.mode == FaultMode::ResetBefore)
-    {
-        cutter.cut();
-        return StatusCode::OK.into_response();
-    }
     let Ok(body) = axum::body::to_bytes(body, BODY_BYTES_MAX).await else {
         return side.refuse("Exceed payload limit");
     };
@@ -121,6 +113,14 @@ async fn call(
     let Some(body) = body else {
         return side.refuse("malformed gzip");
     };
+    let fault = side.shared.store().next_fault(is_gzip, &body);
+    if fault
+        .as_ref()
+        .is_some_and(|fault| fault.mode == FaultMode::ResetBefore)
+    {
+        cutter.cut();
+        return StatusCode::OK.into_response();
+    }
     let text = |name: &str| {
         head.headers
             .get(name)

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use sluice_sdk::Bytes;
 
-use super::fault::{Fault, FaultMode};
+use super::fault::Fault;
 use super::verdict;
 
 /// Documents kept in full.
@@ -151,17 +151,18 @@ impl Store {
         self.ahead = self.ahead.saturating_add(by);
     }
 
-    /// The trouble for this call, if there is some.
-    pub fn next_fault(&mut self, is_gzip: bool) -> Option<Fault> {
-        let first = self.faults.front_mut()?;
-        if first.mode == FaultMode::RefuseGzip && !is_gzip {
-            return None;
-        }
-        let fault = first.clone();
-        match first.times {
+    /// The trouble for this call, if there is some; `body` is what came after decompression.
+    pub fn next_fault(&mut self, is_gzip: bool, body: &[u8]) -> Option<Fault> {
+        let place = self
+            .faults
+            .iter()
+            .position(|fault| fault.concerns(is_gzip, body))?;
+        let planned = &mut self.faults[place];
+        let fault = planned.clone();
+        match planned.times {
             0 => {}
-            1 => drop(self.faults.pop_front()),
-            _ => first.times -= 1,
+            1 => drop(self.faults.remove(place)),
+            _ => planned.times -= 1,
         }
         Some(fault)
     }

@@ -1,0 +1,414 @@
+//! One world of a test: a folder, the sink's double with its switches, the real process, a load.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use sluice_sdk::Double;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::support::{self, RUN, Sluice, double, eventually, source};
+
+/// Events in one request, as many as the upstream sends.
+pub const BODY: u64 = 100;
+/// Every so many events one has a type that no rule is on …
+const UNMAPPED_EVERY: u64 = 10;
+/// … and one is larger than the sink takes.
+const OVERSIZE_EVERY: u64 = 50;
+/// The key that all documents are sent with, unless the test says otherwise.
+pub const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+/// What differs from the plain config. Each text is YAML inside the braces of its section.
+#[derive(Default)]
+pub struct Settings {
+    pub source: &'static str,
+    pub sink: &'static str,
+    pub journal: &'static str,
+    /// YAML of the write key; default [`KEY`].
+    pub key: Option<String>,
+}
+
+pub struct World {
+    folder: tempfile::TempDir,
+    pub double: Box<dyn Double>,
+    pub config: PathBuf,
+    /// What stands before the program's path to run it where the data folder is seen.
+    pub enter: Vec<String>,
+    double_url: String,
+    http: reqwest::Client,
+}
+
+impl World {
+    pub async fn new(settings: Settings) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let double = double().await;
+        let double_url = double.settings()["endpoint"]
+            .as_str()
+            .expect("the double has an endpoint")
+            .to_owned();
+        let Settings {
+            source,
+            sink,
+            journal,
+            key,
+        } = settings;
+        let key = key.unwrap_or_else(|| KEY.to_owned());
+        let text = format!(
+            "version: 1
+sources:
+  braze: {{ type: braze_webhook, listen: \"127.0.0.1:0\", token: test-token, {source} }}
+connectors:
+  braze-to-segment:
+    source: braze
+    mappings: builtin:braze_to_segment
+    batch: {{ flush_after: 50ms }}
+    sink: {{ type: segment, endpoint: \"{double_url}\", write_key: {key}, {sink} }}
+journal: {{ path: data, {journal} }}
+admin: {{ listen: \"off\" }}
+"
+        );
+        let config = folder.path().join("sluice.yaml");
+        std::fs::write(&config, text).expect("a writable folder");
+        Self {
+            folder,
+            double,
+            config,
+            enter: Vec::new(),
+            double_url,
+            http: reqwest::Client::new(),
+        }
+    }
+
+    pub fn start(&self) -> Sluice {
+        let mut command = self.program();
+        command.args(RUN).arg(&self.config);
+        Sluice::start_by(command)
+    }
+
+    fn program(&self) -> Command {
+        let program = support::program();
+        let Some((first, more)) = self.enter.split_first() else {
+            return program;
+        };
+        let mut command = Command::new(first);
+        command.args(more).arg(program.get_program());
+        command
+    }
+
+    pub fn status(&self) -> Value {
+        support::status_by(self.program(), &self.config)
+    }
+
+    /// Every dead letter, from the data folder of a stopped process.
+    pub fn dead_letters(&self) -> Vec<Value> {
+        let output = self
+            .program()
+            .args(["dead-letters", "export", "--config"])
+            .arg(&self.config)
+            .output()
+            .expect("the program starts");
+        let text = String::from_utf8(output.stdout).expect("a text");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("a line is a dead letter"))
+            .collect()
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Let the double have this trouble, after what is planned already.
+    pub async fn fault(&self, fault: Value) {
+        let answer = self
+            .http
+            .post(format!("{}/_sandbox/faults", self.double_url))
+            .body(fault.to_string())
+            .send()
+            .await
+            .expect("the double answers");
+        assert_eq!(
+            answer.status(),
+            204,
+            "{}",
+            answer.text().await.unwrap_or_default()
+        );
+    }
+
+    /// All is well at the double again.
+    pub async fn mend(&self) {
+        let answer = self
+            .http
+            .delete(format!("{}/_sandbox/faults", self.double_url))
+            .send()
+            .await
+            .expect("the double answers");
+        assert_eq!(answer.status(), 204);
+    }
+
+    pub fn duplicates(&self) -> u64 {
+        self.dropped("duplicate")
+    }
+
+    fn dropped(&self, verdict: &str) -> u64 {
+        let dropped = self.double.dropped();
+        let found = dropped.iter().find(|(reason, _)| reason == verdict);
+        found.map_or(0, |(_, count)| *count)
+    }
+
+    /// Wait until the double has as many distinct valid documents.
+    pub async fn arrives(&self, documents: u64) {
+        eventually(&format!("{documents} documents at the double"), || {
+            self.double.accepted() >= documents
+        })
+        .await;
+    }
+
+    /// Stop and compare: every event of `sent` has its one end, in the account and at the double.
+    pub fn ends_with(&self, sluice: Sluice, sent: &Sent) -> Value {
+        assert_eq!(sluice.stop(), Some(0), "a clean stop");
+        self.balances_with(sent)
+    }
+
+    /// The same, where the process has ended already.
+    pub fn balances_with(&self, sent: &Sent) -> Value {
+        let status = self.status();
+        assert_balanced(&status);
+        let events = &status["connectors"]["braze-to-segment"]["events"];
+        assert_eq!(events["waiting"], 0, "{events}");
+        assert_eq!(events["delivered"], sent.delivered, "{events}");
+        assert_eq!(
+            count(&events["skipped"]["unmapped"]),
+            sent.unmapped,
+            "{events}"
+        );
+        assert_eq!(
+            count(&events["dead"]["too-large"]),
+            sent.oversize,
+            "{events}"
+        );
+        assert_eq!(
+            sum(&events["dead"]),
+            sent.oversize + sent.refused,
+            "{events}"
+        );
+        assert_eq!(
+            self.dead_letters().len() as u64,
+            sent.oversize + sent.refused,
+            "each dead event is kept once"
+        );
+        assert_eq!(self.double.accepted(), sent.delivered, "distinct documents");
+        let odd: Vec<_> = self
+            .double
+            .dropped()
+            .into_iter()
+            .filter(|(verdict, _)| verdict != "duplicate")
+            .collect();
+        assert!(odd.is_empty(), "documents the sink drops: {odd:?}");
+        status
+    }
+}
+
+/// What was sent and acknowledged, each event counted once however often it was sent.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Sent {
+    pub delivered: u64,
+    pub unmapped: u64,
+    pub oversize: u64,
+    /// Those that the double was told to refuse.
+    pub refused: u64,
+}
+
+impl Sent {
+    pub fn all(&self) -> u64 {
+        self.delivered + self.unmapped + self.oversize + self.refused
+    }
+
+    /// The events below `end`.
+    pub fn below(end: u64) -> Self {
+        let mut sent = Self::default();
+        for n in 0..end {
+            match kind(n) {
+                Kind::Plain => sent.delivered += 1,
+                Kind::Unmapped => sent.unmapped += 1,
+                Kind::Oversize => sent.oversize += 1,
+            }
+        }
+        sent
+    }
+}
+
+enum Kind {
+    Plain,
+    Unmapped,
+    Oversize,
+}
+
+fn kind(n: u64) -> Kind {
+    if n % UNMAPPED_EVERY == 3 {
+        Kind::Unmapped
+    } else if n % OVERSIZE_EVERY == 7 {
+        Kind::Oversize
+    } else {
+        Kind::Plain
+    }
+}
+
+/// Event number `n`: mostly one that is delivered as one document.
+pub fn event(n: u64) -> Value {
+    let mut event = small(&format!("event-{n}"));
+    match kind(n) {
+        Kind::Plain => {}
+        Kind::Unmapped => event["event_type"] = json!("users.messages.hologram.Seen"),
+        Kind::Oversize => event["properties"]["campaign_name"] = json!("x".repeat(40_000)),
+    }
+    event
+}
+
+/// A short event with this id that is delivered as one document of the same id.
+pub fn small(id: &str) -> Value {
+    json!({
+        "id": id,
+        "event_type": "users.messages.email.Open",
+        "time": 1_788_264_000,
+        "user": {"external_user_id": "cust-1001"},
+        "properties": {"campaign_id": "c-1", "campaign_name": "May sale"},
+    })
+}
+
+/// Send one request as the upstream does; gives the answer's status and Retry-After.
+pub async fn post(endpoint: &str, body: impl Into<reqwest::Body>) -> (u16, Option<String>) {
+    let answer = reqwest::Client::new()
+        .post(endpoint)
+        .bearer_auth("test-token")
+        .body(body)
+        .send()
+        .await
+        .expect("an answer");
+    let after = answer.headers().get("retry-after");
+    let after = after.map(|after| after.to_str().expect("a text").to_owned());
+    (answer.status().as_u16(), after)
+}
+
+/// The body of a request with these events.
+pub fn envelope(events: &[impl AsRef<[u8]>]) -> Vec<u8> {
+    let events: Vec<&[u8]> = events.iter().map(AsRef::as_ref).collect();
+    [br#"{"events":["#.as_slice(), &events.join(&b','), b"]}"].concat()
+}
+
+pub fn body(events: impl IntoIterator<Item = Value>) -> Vec<String> {
+    events.into_iter().map(|event| event.to_string()).collect()
+}
+
+/// Several senders that send until told to stop, each body again until it is acknowledged, as the
+/// upstream does. They follow the process to its next address.
+pub struct Load {
+    endpoint: watch::Sender<String>,
+    stop: Arc<AtomicBool>,
+    next: Arc<AtomicU64>,
+    acknowledged: Arc<AtomicU64>,
+    senders: JoinSet<()>,
+}
+
+impl Load {
+    pub fn start(sluice: &Sluice, senders: usize) -> Self {
+        Self::after(0, sluice, senders)
+    }
+
+    /// Begin at this event.
+    pub fn after(first: u64, sluice: &Sluice, senders: usize) -> Self {
+        let mut load = Self {
+            endpoint: watch::Sender::new(sluice.endpoint.clone()),
+            stop: Arc::default(),
+            next: Arc::new(AtomicU64::new(first)),
+            acknowledged: Arc::default(),
+            senders: JoinSet::new(),
+        };
+        for _ in 0..senders {
+            let (stop, next) = (Arc::clone(&load.stop), Arc::clone(&load.next));
+            let acknowledged = Arc::clone(&load.acknowledged);
+            let endpoint = load.endpoint.subscribe();
+            load.senders.spawn(async move {
+                while !stop.load(Ordering::SeqCst) {
+                    let first = next.fetch_add(BODY, Ordering::SeqCst);
+                    send_until_taken(&endpoint, body((first..first + BODY).map(event))).await;
+                    acknowledged.fetch_add(BODY, Ordering::SeqCst);
+                }
+            });
+        }
+        load
+    }
+
+    pub fn follow(&self, sluice: &Sluice) {
+        self.endpoint.send_replace(sluice.endpoint.clone());
+    }
+
+    /// Events acknowledged so far.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged.load(Ordering::SeqCst)
+    }
+
+    /// Let every sender finish its body; gives the number behind the last event.
+    pub async fn finish(mut self) -> u64 {
+        self.stop.store(true, Ordering::SeqCst);
+        while let Some(ended) = self.senders.join_next().await {
+            ended.expect("a sender ends well");
+        }
+        self.next.load(Ordering::SeqCst)
+    }
+}
+
+async fn send_until_taken(endpoint: &watch::Receiver<String>, body: Vec<String>) {
+    let plugin = source("braze_webhook");
+    let settings = json!({"token": "test-token"});
+    loop {
+        let address = endpoint.borrow().clone();
+        let feeder = plugin.feed.expect("a feeder")(address, settings.clone());
+        let answer = tokio::time::timeout(support::PATIENCE, feeder.send(body.clone())).await;
+        if matches!(answer, Ok(Ok(()))) {
+            return;
+        }
+        // The process is away or refuses: come again soon, not at once.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Received is the sum of its parts, for the connector, for each type of event, and in documents.
+pub fn assert_balanced(status: &Value) {
+    let connectors = status["connectors"].as_object().expect("connectors");
+    assert!(!connectors.is_empty(), "{status}");
+    for connector in connectors.values() {
+        let types = connector["types"].as_object().expect("types");
+        let mut received_by_type = 0;
+        for balance in types.values().chain([&connector["events"]]) {
+            let parts = count(&balance["delivered"])
+                + sum(&balance["skipped"])
+                + sum(&balance["dead"])
+                + count(&balance["expired"])
+                + count(&balance["waiting"]);
+            assert_eq!(count(&balance["received"]), parts, "{balance}");
+        }
+        for balance in types.values() {
+            received_by_type += count(&balance["received"]);
+        }
+        assert_eq!(count(&connector["events"]["received"]), received_by_type);
+    }
+}
+
+pub fn count(value: &Value) -> u64 {
+    value.as_u64().unwrap_or(0)
+}
+
+pub fn sum(reasons: &Value) -> u64 {
+    reasons
+        .as_object()
+        .map_or(0, |reasons| reasons.values().map(count).sum())
+}
