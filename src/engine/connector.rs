@@ -20,7 +20,7 @@ use super::dead_letters::DeadLetter;
 use super::delivery::{Courier, Final, Item};
 use crate::config::Unmapped;
 use crate::journal::{DAMAGED_TYPE, Log, Record, Store, StoreCommit};
-use crate::mapping::{Expression, Mapped, Mapping};
+use crate::mapping::{Mapped, Mapper, Mapping};
 
 /// Cursor and account are written at least this often while anything moves.
 const COMMIT_AFTER: Duration = Duration::from_millis(250);
@@ -41,8 +41,6 @@ pub struct Connector {
     pub source: String,
     /// The rules.
     pub mapping: Arc<Mapping>,
-    /// The connector's own `when`.
-    pub when: Option<Expression>,
     /// What happens to events without a rule.
     pub unmapped: Unmapped,
     /// The way out.
@@ -73,6 +71,7 @@ const EXPIRED_TYPE: &str = "(expired)";
 
 struct Pump {
     connector: Connector,
+    mapper: Mapper,
     state: ConnectorState,
     pending: HashMap<u64, Pending>,
     current: Vec<Item>,
@@ -98,6 +97,7 @@ impl Connector {
         let mut deliveries = JoinSet::new();
         let mut pump = Pump {
             next: state.cursor.prefix(),
+            mapper: Mapper::new(Arc::clone(&self.mapping)),
             connector: self,
             state,
             pending: HashMap::new(),
@@ -196,26 +196,7 @@ impl Pump {
 
     fn take_event(&mut self, sequence: u64, event_type: &str, id: &str, event: Bytes) {
         let skipped = |reason: &str| Settled::Skipped(reason.to_owned());
-        let value: serde_json::Value = match serde_json::from_slice(&event) {
-            Ok(value) => value,
-            Err(problem) => {
-                let dead = self.dead_event(
-                    sequence,
-                    event_type,
-                    id,
-                    &event,
-                    "not JSON",
-                    &problem.to_string(),
-                );
-                return self.bury(sequence, event_type, dead);
-            }
-        };
-        if let Some(when) = &self.connector.when
-            && !when.holds(&value)
-        {
-            return self.settle(sequence, event_type, &skipped("when"));
-        }
-        match self.connector.mapping.map(&value) {
+        match self.mapper.map(event_type, &event) {
             Mapped::NotSelected => self.settle(sequence, event_type, &skipped("not selected")),
             Mapped::Skipped { reason, .. } => self.settle(sequence, event_type, &skipped(&reason)),
             Mapped::Unmapped => match self.connector.unmapped {

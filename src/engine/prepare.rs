@@ -21,8 +21,6 @@ pub struct PreparedConnector {
     pub name: String,
     /// The rules.
     pub mapping: Mapping,
-    /// Its own `when`.
-    pub when: Option<Expression>,
 }
 
 /// Read and check everything. `None` when there are errors; all are in `diagnostics`.
@@ -74,12 +72,6 @@ fn connectors(
                 .map(|catalogue| catalogue()),
             document: connector.sink.plugin.document,
         };
-        let options = Options {
-            include: connector.events.include.clone(),
-            exclude: connector.events.exclude.clone(),
-            identity_suffix: (connector.message_id == MessageId::Connector).then(|| name.clone()),
-        };
-        let mapping = mapping::load(&references, files, Some(target), options, diagnostics);
         let when = connector
             .when
             .as_ref()
@@ -90,11 +82,17 @@ fn connectors(
                     None
                 }
             });
+        let options = Options {
+            include: connector.events.include.clone(),
+            exclude: connector.events.exclude.clone(),
+            when,
+            identity_suffix: (connector.message_id == MessageId::Connector).then(|| name.clone()),
+        };
+        let mapping = mapping::load(&references, files, Some(target), options, diagnostics);
         if let Some(mapping) = mapping {
             connectors.push(PreparedConnector {
                 name: name.clone(),
                 mapping,
-                when,
             });
         }
     }

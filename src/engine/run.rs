@@ -132,7 +132,6 @@ impl Running {
                 name: ready.name,
                 source: settings.source.clone(),
                 mapping: Arc::new(ready.mapping),
-                when: ready.when,
                 unmapped: settings.unmapped,
                 courier,
                 flush_after: settings.batch.flush_after,

@@ -62,7 +62,11 @@ pub fn document(plan: &Object, event: &Value) -> Result<Map<String, Value>, Stop
     members(plan, scope)
 }
 
-fn value(expr: &Expr, scope: Scope<'_>) -> Result<Option<Value>, Stop> {
+/// Make a value.
+///
+/// # Errors
+/// When it decides that there is no document.
+pub fn value(expr: &Expr, scope: Scope<'_>) -> Result<Option<Value>, Stop> {
     match expr {
         Expr::Const(Value::Null) | Expr::Omit | Expr::Unknown => Ok(None),
         Expr::Const(value) => Ok(Some(value.clone())),
@@ -111,18 +115,11 @@ fn spread_copy(
         return;
     };
     for (key, value) in source {
-        let is_chosen = copy.only.as_ref().is_none_or(|only| only.contains(key))
-            && !copy.except.contains(key)
-            && (copy.keeps_null || !value.is_null());
-        if !is_chosen {
+        let Some(name) = copy.name_for(key, value.is_null()) else {
             continue;
-        }
-        let name = match copy.rename.get(key) {
-            Some(name) => name.clone(),
-            None => format!("{}{key}", copy.prefix),
         };
-        if !is_explicit(&name) && !made.contains_key(&name) {
-            made.insert(name, value.clone());
+        if !is_explicit(&name) && !made.contains_key(&*name) {
+            made.insert(name.into_owned(), value.clone());
         }
     }
 }
@@ -138,42 +135,79 @@ fn spread_rest(
         return;
     };
     for (key, value) in source {
-        let is_chosen = !rest.taken.has(key)
-            && !rest.except.contains(key)
-            && (rest.keeps_null || !value.is_null());
-        if !is_chosen {
+        let Some(name) = rest.name_for(key, value.is_null()) else {
             continue;
-        }
-        let name = format!("{}{key}", rest.prefix);
-        if !is_explicit(&name) && !made.contains_key(&name) {
-            made.insert(name, value.clone());
+        };
+        if !is_explicit(&name) && !made.contains_key(&*name) {
+            made.insert(name.into_owned(), value.clone());
         }
     }
 }
 
 fn operator(operator: &Operator, scope: Scope<'_>) -> Result<Option<Value>, Stop> {
-    let mut found = source(operator, scope)?;
-    for conversion in &operator.conversions {
-        // A null that is kept stays as it is.
-        let Some(value) = found.take_if(|value| !value.is_null()) else {
-            break;
-        };
-        match conversion.apply(value) {
-            Ok(value) => found = Some(value).filter(|value| !value.is_null()),
-            Err(why) => return invalid(operator, conversion.name, &why),
+    if let Some(value) = source(operator, scope)? {
+        match convert(operator, value)? {
+            Converted::Value(value) => return Ok(Some(value)),
+            Converted::Absent => {}
+            Converted::Omitted => return Ok(None),
         }
-    }
-    if found.is_some() {
-        return Ok(found);
     }
     if let Some(default) = &operator.default
         && let Some(value) = value(default, scope)?
     {
         return Ok(Some(value));
     }
+    missing(operator)
+}
+
+/// What conversions made of a value.
+#[derive(Debug)]
+pub enum Converted {
+    /// A value.
+    Value(Value),
+    /// Nothing; a default may stand in.
+    Absent,
+    /// Nothing, by `$invalid: omit`; no default stands in.
+    Omitted,
+}
+
+/// Run an operator's conversions. A null that is kept stays as it is.
+///
+/// # Errors
+/// When `$invalid` decides that there is no document.
+pub fn convert(operator: &Operator, mut value: Value) -> Result<Converted, Stop> {
+    if value.is_null() {
+        return Ok(Converted::Value(value));
+    }
+    for conversion in &operator.conversions {
+        match conversion.apply(value) {
+            Ok(Value::Null) => return Ok(Converted::Absent),
+            Ok(made) => value = made,
+            Err(why) => {
+                invalid(operator, conversion.name, &why)?;
+                return Ok(Converted::Omitted);
+            }
+        }
+    }
+    Ok(Converted::Value(value))
+}
+
+/// What `$missing` says. `Ok` is `None`: the key is left out.
+///
+/// # Errors
+/// When it decides that there is no document.
+pub fn missing(operator: &Operator) -> Result<Option<Value>, Stop> {
     policy(&operator.missing, || {
         format!("{}: there is no value", operator.about)
     })
+}
+
+/// What `$invalid` says of an `$each` over something that is no list. `Ok` is `None`.
+///
+/// # Errors
+/// When it decides that there is no document.
+pub fn not_a_list(operator: &Operator) -> Result<Option<Value>, Stop> {
+    invalid(operator, "$each", "expected a list")
 }
 
 fn invalid(operator: &Operator, what: &str, why: &str) -> Result<Option<Value>, Stop> {
@@ -247,7 +281,7 @@ fn source(operator: &Operator, scope: Scope<'_>) -> Result<Option<Value>, Stop> 
             let items = match value(items, scope)? {
                 None => return Ok(None),
                 Some(Value::Array(items)) => items,
-                Some(_) => return invalid(operator, "$each", "expected a list"),
+                Some(_) => return not_a_list(operator),
             };
             let mut made = Vec::with_capacity(items.len());
             for item in &items {

@@ -269,7 +269,8 @@ impl Operand {
 }
 
 impl Comparer {
-    fn compare(self, left: Option<&Value>, right: Option<&Value>) -> bool {
+    /// Whether it is so of two values; `None` is absent.
+    pub fn compare(self, left: Option<&Value>, right: Option<&Value>) -> bool {
         let equal = || match (left, right) {
             (None, None) => true,
             (Some(left), Some(right)) => equals(left, right),

@@ -10,7 +10,8 @@
 //! | `load` | all of the above, in order |
 //! | `rests` | what `$rest` leaves out |
 //! | `plan` | what is left of a mapping when it is loaded |
-//! | `evaluate` | a plan and an event become a document |
+//! | `evaluate` | a plan and an event become a document: the plain way, right first |
+//! | `compiled` | the fast way, from bytes to bytes |
 //! | `run` | which rules run on an event, and what comes of them together |
 //! | `explain` | where the parts of a document come from |
 //! | `testing` | `*.test.yaml` |
@@ -20,6 +21,7 @@
 
 mod check;
 mod compile;
+mod compiled;
 mod convert;
 mod evaluate;
 mod explain;
@@ -45,6 +47,7 @@ use sluice_sdk::catalogue::Catalogue;
 
 use crate::diagnostics::Span;
 
+pub use self::compiled::Mapper;
 pub use self::expression::Expression;
 pub use self::import::builtin_sets;
 pub use self::load::load;
@@ -78,6 +81,8 @@ pub struct Options {
     pub include: Vec<String>,
     /// Types or globs that are not wanted.
     pub exclude: Vec<String>,
+    /// The connector's own condition on events of all types.
+    pub when: Option<Expression>,
     /// Put behind every identity.
     pub identity_suffix: Option<String>,
 }

@@ -4,6 +4,7 @@
 //! evaluator needs stands here and nowhere else. A rule that was loaded without errors holds no
 //! [`Expr::Unknown`].
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -77,6 +78,27 @@ pub struct Copy {
     pub span: Span,
 }
 
+impl Copy {
+    /// The name of a member in the document, if it goes there.
+    pub fn name_for<'a>(&self, key: &'a str, is_null: bool) -> Option<Cow<'a, str>> {
+        let is_chosen = self.only.as_ref().is_none_or(|only| only.contains(key))
+            && !self.except.contains(key)
+            && (self.keeps_null || !is_null);
+        is_chosen.then(|| match self.rename.get(key) {
+            Some(name) => Cow::Owned(name.clone()),
+            None => prefixed(&self.prefix, key),
+        })
+    }
+}
+
+fn prefixed<'a>(prefix: &str, key: &'a str) -> Cow<'a, str> {
+    if prefix.is_empty() {
+        Cow::Borrowed(key)
+    } else {
+        Cow::Owned(format!("{prefix}{key}"))
+    }
+}
+
 /// `$rest`
 #[derive(Debug, Clone)]
 pub struct Rest {
@@ -92,6 +114,15 @@ pub struct Rest {
     pub taken: Taken,
     /// Its place.
     pub span: Span,
+}
+
+impl Rest {
+    /// The name of a member in the document, if it goes there.
+    pub fn name_for<'a>(&self, key: &'a str, is_null: bool) -> Option<Cow<'a, str>> {
+        let is_chosen =
+            !self.taken.has(key) && !self.except.contains(key) && (self.keeps_null || !is_null);
+        is_chosen.then(|| prefixed(&self.prefix, key))
+    }
 }
 
 /// Members that went into a document by another path.

@@ -1,5 +1,6 @@
 //! Rules at work: which run on an event, and what comes of them together.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -12,6 +13,14 @@ use super::plan::{Action, Rule, TypePattern};
 use super::{Explained, LookedAt, Mapped, MappedDocument, Options, RuleInfo, Target, convert};
 use crate::diagnostics::FileId;
 
+/// Why an event is skipped for which the connector's own `when` does not hold.
+pub(super) const NOT_WHEN: &str = "when";
+
+/// Why an event is skipped whose rule nobody opted in to.
+pub(super) fn not_opted_in(reason: &str) -> String {
+    format!("not opted in: {reason}")
+}
+
 /// Rules, ready to run.
 pub struct Mapping {
     pub(super) rules: Vec<Rule>,
@@ -19,7 +28,7 @@ pub struct Mapping {
     pub(super) own_files: BTreeSet<FileId>,
     infos: Vec<RuleInfo>,
     pub(super) target: Target,
-    options: Options,
+    pub(super) options: Options,
     include: Vec<TypePattern>,
     exclude: Vec<TypePattern>,
     /// Rules of each type that is known by name, so that most events look at theirs only.
@@ -116,6 +125,14 @@ impl Mapping {
             .collect()
     }
 
+    /// The rules on a type, in the order they are tried.
+    pub(super) fn candidates(&self, event_type: &str) -> Cow<'_, [usize]> {
+        match self.by_type.get(event_type) {
+            Some(rules) => Cow::Borrowed(rules),
+            None => Cow::Owned(self.rules_on(event_type)),
+        }
+    }
+
     /// All rules, in the order they are tried.
     pub fn rules(&self) -> &[RuleInfo] {
         &self.infos
@@ -138,7 +155,7 @@ impl Mapping {
             }
     }
 
-    fn is_wanted(&self, event_type: &str) -> bool {
+    pub(super) fn is_wanted(&self, event_type: &str) -> bool {
         if self.include.is_empty() && self.exclude.is_empty() {
             return true;
         }
@@ -151,7 +168,7 @@ impl Mapping {
         (self.include.is_empty() || hits(&self.include)) && !hits(&self.exclude)
     }
 
-    fn is_opted_in(&self, event_type: &str) -> bool {
+    pub(super) fn is_opted_in(&self, event_type: &str) -> bool {
         let spellings = self.spellings(event_type);
         self.include
             .iter()
@@ -162,13 +179,13 @@ impl Mapping {
     ///
     /// A type that no rule is on is `Unmapped` also when `include` is empty, so that new types show.
     pub fn map(&self, event: &Value) -> Mapped {
-        self.run(event, None)
+        self.run(own_type(event), event, None)
     }
 
-    /// As [`Mapping::map`], from the bytes as they came.
-    pub fn map_bytes(&self, event: &[u8]) -> Mapped {
+    /// As [`Mapping::map`], from the bytes as they came, for an event whose type is known.
+    pub fn map_bytes(&self, event_type: &str, event: &[u8]) -> Mapped {
         match serde_json::from_slice::<Value>(event) {
-            Ok(event) => self.map(&event),
+            Ok(event) => self.run(event_type, &event, None),
             Err(error) => Mapped::Dead {
                 reason: "not JSON".to_owned(),
                 detail: format!(
@@ -184,7 +201,7 @@ impl Mapping {
     /// As [`Mapping::map`], with the way there.
     pub fn map_explained(&self, event: &Value) -> Explained {
         let mut looked_at = Vec::new();
-        let outcome = self.run(event, Some(&mut looked_at));
+        let outcome = self.run(own_type(event), event, Some(&mut looked_at));
         let outputs = self
             .rules
             .iter()
@@ -202,7 +219,12 @@ impl Mapping {
         }
     }
 
-    fn run(&self, event: &Value, mut trace: Option<&mut Vec<LookedAt>>) -> Mapped {
+    fn run(
+        &self,
+        event_type: &str,
+        event: &Value,
+        mut trace: Option<&mut Vec<LookedAt>>,
+    ) -> Mapped {
         if !event.is_object() {
             return Mapped::Dead {
                 reason: "not an object".to_owned(),
@@ -210,23 +232,19 @@ impl Mapping {
                 rule: None,
             };
         }
-        let event_type = event
-            .get("event_type")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
+        if let Some(when) = &self.options.when
+            && !when.holds(event)
+        {
+            return Mapped::Skipped {
+                reason: NOT_WHEN.to_owned(),
+                rule: None,
+            };
+        }
         if !self.is_wanted(event_type) {
             return Mapped::NotSelected;
         }
-        let computed;
-        let candidates = match self.by_type.get(event_type) {
-            Some(candidates) => candidates,
-            None => {
-                computed = self.rules_on(event_type);
-                &computed
-            }
-        };
         let mut all = Combined::default();
-        for at in candidates {
+        for at in &*self.candidates(event_type) {
             let rule = &self.rules[*at];
             let mut tell = |ran: bool, verdict: String| {
                 if let Some(trace) = trace.as_deref_mut() {
@@ -245,7 +263,7 @@ impl Mapping {
             match &rule.opt_in {
                 Some(text) if !self.is_opted_in(event_type) => {
                     tell(false, "not opted in".to_owned());
-                    all.skip(format!("not opted in: {text}"), &rule.name);
+                    all.skip(not_opted_in(text), &rule.name);
                 }
                 _ => {
                     tell(true, "ran".to_owned());
@@ -276,16 +294,7 @@ impl Mapping {
                         identity,
                     });
                 }
-                Err(Stop::Skip(reason)) => all.skip(reason, &rule.name),
-                Err(Stop::Dead { reason, detail }) => {
-                    if all.dead.is_none() {
-                        all.dead = Some(Mapped::Dead {
-                            reason,
-                            detail,
-                            rule: Some(rule.name.to_string()),
-                        });
-                    }
-                }
+                Err(stop) => all.stop(stop, &rule.name),
             }
         }
     }
@@ -298,14 +307,26 @@ impl Mapping {
         name: Option<&str>,
         is_later: bool,
     ) -> Option<String> {
+        let member = self.target.document?.identity?;
+        // One that is no text is wrong for the sink, which says so; nothing is put behind it.
+        let given = body.get(member)?.as_str()?;
+        let identity = self.identity(given, rule, name, is_later)?;
+        if identity != given {
+            body.insert(member.to_owned(), Value::String(identity.clone()));
+        }
+        Some(identity)
+    }
+
+    /// The identity of a document that gives itself `given`: distinct for each document of an event.
+    pub(super) fn identity(
+        &self,
+        given: &str,
+        rule: &Rule,
+        name: Option<&str>,
+        is_later: bool,
+    ) -> Option<String> {
         let spec = self.target.document?;
-        let member = spec.identity?;
-        let given = match body.get(member)? {
-            Value::String(text) => text.clone(),
-            // Wrong for the sink, which says so; nothing is put behind it.
-            _ => return None,
-        };
-        let mut identity = given.clone();
+        let mut identity = given.to_owned();
         let rule = is_later.then_some(&*rule.name);
         let suffixes = [name, rule, self.options.identity_suffix.as_deref()];
         for suffix in suffixes.into_iter().flatten() {
@@ -315,23 +336,27 @@ impl Mapping {
         if identity.chars().count() > spec.identity_chars_max {
             identity = convert::sha256_hex(&identity);
         }
-        if identity != given {
-            body.insert(member.to_owned(), Value::String(identity.clone()));
-        }
         Some(identity)
     }
 }
 
+fn own_type(event: &Value) -> &str {
+    event
+        .get("event_type")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
 /// Outcomes of all rules that ran: dead before documents, documents before skipped.
 #[derive(Default)]
-struct Combined {
-    documents: Vec<MappedDocument>,
+pub(super) struct Combined {
+    pub(super) documents: Vec<MappedDocument>,
     dead: Option<Mapped>,
     skipped: Option<Mapped>,
 }
 
 impl Combined {
-    fn skip(&mut self, reason: String, rule: &str) {
+    pub(super) fn skip(&mut self, reason: String, rule: &str) {
         if self.skipped.is_none() {
             self.skipped = Some(Mapped::Skipped {
                 reason,
@@ -340,7 +365,21 @@ impl Combined {
         }
     }
 
-    fn finish(self) -> Mapped {
+    pub(super) fn stop(&mut self, stop: Stop, rule: &str) {
+        match stop {
+            Stop::Skip(reason) => self.skip(reason, rule),
+            Stop::Dead { reason, detail } if self.dead.is_none() => {
+                self.dead = Some(Mapped::Dead {
+                    reason,
+                    detail,
+                    rule: Some(rule.to_owned()),
+                });
+            }
+            Stop::Dead { .. } => {}
+        }
+    }
+
+    pub(super) fn finish(self) -> Mapped {
         if let Some(dead) = self.dead {
             return dead;
         }

@@ -706,7 +706,7 @@ rules:
     );
     assert_eq!(long.len(), "all/-=".len() + 64);
     assert_eq!(
-        names(&good(yaml, target, plain()).map_bytes(b"{")),
+        names(&good(yaml, target, plain()).map_bytes("x", b"{")),
         "dead not JSON"
     );
 }
