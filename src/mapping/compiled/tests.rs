@@ -172,6 +172,8 @@ fn raw(value: &Value, twice: bool) -> String {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
     #[test]
     fn any_event_becomes_the_same(
         event in prop::collection::vec(("[a-e]", any_json()), 0..8),
