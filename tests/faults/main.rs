@@ -8,6 +8,7 @@
 //! | the sink: down, slow, 429, 401, resets, half answers, one bad document | `sink` |
 //! | no room on the disk | `disk` |
 //! | one bad event among a hundred | `events` |
+//! | ten thousand open connections | `connections` |
 //!
 //! Proved elsewhere, and not again here:
 //!
@@ -16,12 +17,13 @@
 //! | all event types, killed after every 17th body | `tests/main_job.rs` |
 //! | the last record torn at every byte, flipped bits, lost segments | `src/journal/tests.rs` |
 //! | three days of 401, a sink down for days: on a clock that is moved | `src/engine/tests.rs` |
-//! | peers of the webhook that are slow, silent, too many or too large | `plugins/braze/tests/limits.rs` |
+//! | each kind of peer that is slow, silent or too large | `plugins/braze/tests/limits.rs` |
 //! | all of it for as long as one likes | `cargo run --example soak` |
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod connections;
 mod disk;
 mod events;
 mod harness;

@@ -3,14 +3,18 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
-use sluice_sdk::{ConfigError, Secret};
+use sluice_sdk::{ConfigError, PathStep, Secret};
 
 /// Largest `max_body`: places in a body are kept in 32 bits, and a body is held in memory.
 const MAX_BODY_BYTES_MAX: u64 = 192 << 20;
+
+/// Largest `connections_max`; ports end before it.
+const CONNECTIONS_MAX: usize = 100_000;
 
 /// Takes the events of Braze Currents over its "Custom Currents Export".
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -50,7 +54,41 @@ pub struct BrazeWebhookConfig {
     /// Set it only when every request comes through a proxy of yours, as anybody can write that header.
     #[serde(default)]
     pub trust_forwarded_for: bool,
+    /// What peers may claim at most. The defaults suit Braze; lower them only for tests or a small
+    /// machine.
+    #[serde(default)]
+    pub limits: LimitsConfig,
 }
+
+/// What peers may claim at most.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Connections at the same time. Default 512: half of the open files that most systems allow a
+    /// process. When all are taken, the one that has been without a request for longest makes room.
+    #[schemars(range(min = 1, max = 100_000), example = 512)]
+    pub connections_max: usize,
+    /// Seconds that a connection may be without a complete head of a request: at its beginning, with
+    /// TLS, and between two requests. Default 30.
+    pub head_timeout: Seconds,
+    /// Seconds for a body to arrive, from its head on. Default 30; after it the answer is 408 and
+    /// Braze sends it again.
+    pub body_timeout: Seconds,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            connections_max: 512,
+            head_timeout: Seconds(Duration::from_secs(30)),
+            body_timeout: Seconds(Duration::from_secs(30)),
+        }
+    }
+}
+
+/// A time in seconds, more than 0 and at most 600; fractions are allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seconds(pub Duration);
 
 /// Files for HTTPS, read at the start.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -95,6 +133,14 @@ impl BrazeWebhookConfig {
                     "max_body",
                     "expected 1 byte to 192MiB: the body is kept in memory and in one record of the journal",
                 ))
+            }
+            _ if !(1..=CONNECTIONS_MAX).contains(&self.limits.connections_max) => {
+                Err(ConfigError {
+                    path: ["limits", "connections_max"]
+                        .map(|key| PathStep::Key(key.to_owned()))
+                        .to_vec(),
+                    message: format!("expected 1 to {CONNECTIONS_MAX} connections"),
+                })
             }
             _ => Ok(()),
         }
@@ -200,6 +246,35 @@ impl JsonSchema for ByteSize {
     }
 }
 
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        if seconds > 0.0 && seconds <= 600.0 {
+            Ok(Self(Duration::from_secs_f64(seconds)))
+        } else {
+            Err(serde::de::Error::custom(
+                "expected seconds, more than 0 and at most 600, such as 30",
+            ))
+        }
+    }
+}
+
+impl JsonSchema for Seconds {
+    fn schema_name() -> Cow<'static, str> {
+        "Seconds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A time in seconds, at most 600.",
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "maximum": 600,
+            "examples": [30]
+        })
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -227,6 +302,14 @@ mod tests {
             (json!({"token": "x", "max_body": "9GiB"}), "192MiB"),
             (json!({"token": "x", "max_body": "many"}), "32MiB"),
             (json!({"token": "x", "tokn": 1}), "unknown field"),
+            (
+                json!({"token": "x", "limits": {"connections_max": 0}}),
+                "1 to 100000",
+            ),
+            (
+                json!({"token": "x", "limits": {"head_timeout": 0}}),
+                "such as 30",
+            ),
         ] {
             let error = check(value).unwrap_err();
             assert!(error.contains(part), "{error}");

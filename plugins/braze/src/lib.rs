@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `config` | the settings |
 //! | `server` | connections: bind, TLS, limits, clean stop |
+//! | `places` | which connection makes room when there are too many |
 //! | `webhook` | one request: who may send, reading the body, which answer |
 //! | `split` | one body: where in it each event stands (pure) |
 //! | `catalogue` | the event types of Currents |
@@ -16,12 +17,13 @@
 mod catalogue;
 mod config;
 mod feed;
+mod places;
 mod server;
 mod split;
 mod webhook;
 
 pub use catalogue::catalogue;
-pub use config::{BrazeWebhookConfig, ByteSize, TlsConfig, Tokens};
+pub use config::{BrazeWebhookConfig, ByteSize, LimitsConfig, Seconds, TlsConfig, Tokens};
 pub use server::BrazeWebhook;
 pub use split::split;
 

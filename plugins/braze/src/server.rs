@@ -1,17 +1,20 @@
 //! Connections: bind, TLS, limits, clean stop. What a request becomes is in `webhook`.
 //!
 //! Every wait and every amount has a bound, so that a slow or hostile peer costs little: the
-//! number of connections, the TLS handshake, the request's head (this also ends idle connections),
-//! and in `webhook` the body.
+//! number of connections and the time without a request (`places`), the TLS handshake, the
+//! request's head, and in `webhook` the body.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -20,22 +23,22 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sluice_sdk::{ConfigError, Intake, Source, SourceError, Stop};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
 use crate::config::{BrazeWebhookConfig, TlsConfig};
+use crate::places::{Busy, Place, Places};
 use crate::webhook::Webhook;
 
-/// Connections at the same time; more wait in the system's queue.
-const CONNECTIONS_MAX: usize = 10_000;
-/// For the TLS handshake.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// For a request's head, and for an idle connection to bring the next one.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// After a stop, for requests under way: longer than a body may take.
-const STOP_TIMEOUT: Duration = Duration::from_secs(40);
+/// Bytes of a request's head; Braze needs about one thousand. Above it the answer is 431.
+const HEAD_BYTES_MAX: usize = 32 << 10;
+/// Requests of one HTTP/2 connection at the same time.
+const STREAMS_MAX: u32 = 100;
+/// How often an HTTP/2 peer is asked whether it is still there while a request is under way.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// After a stop, for requests under way, beyond the time that a body may take.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The source `braze_webhook`.
 pub struct BrazeWebhook {
@@ -65,36 +68,43 @@ impl Source for BrazeWebhook {
         let scheme = if tls.is_some() { "https" } else { "http" };
         intake.ready(&format!("{scheme}://{address}{}", self.config.path));
 
+        let limits = self.config.limits;
         let webhook = Arc::new(Webhook::new(self.config, intake));
         let connections = TaskTracker::new();
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let places = Places::new(limits.connections_max);
         loop {
-            let slot = tokio::select! {
-                () = stop.requested() => break,
-                slot = Arc::clone(&slots).acquire_owned() => slot,
-            };
             let accepted = tokio::select! {
                 () = stop.requested() => break,
                 accepted = listener.accept() => accepted,
             };
-            match accepted {
-                Ok((stream, peer)) => {
-                    let (webhook, tls, stop) = (Arc::clone(&webhook), tls.clone(), stop.clone());
-                    connections.spawn(async move {
-                        connection(stream, peer, tls, webhook, stop).await;
-                        drop(slot);
-                    });
-                }
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Usually "too many open files": it passes when connections end.
                     tracing::warn!(%error, "braze_webhook: a connection cannot be accepted");
                     tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
                 }
-            }
+            };
+            // Meanwhile others wait in the system's queue.
+            let place = tokio::select! {
+                () = stop.requested() => break,
+                place = places.take() => place,
+            };
+            let (webhook, tls, stop) = (Arc::clone(&webhook), tls.clone(), stop.clone());
+            connections.spawn(async move {
+                tokio::select! {
+                    () = place.must_go(limits.head_timeout.0, &stop) => {
+                        tracing::debug!(%peer, "braze_webhook: no request in time, connection closed");
+                    }
+                    () = connection(stream, peer, tls, webhook, Arc::clone(&place), stop.clone()) => {}
+                }
+            });
         }
         drop(listener);
         connections.close();
-        if timeout(STOP_TIMEOUT, connections.wait()).await.is_err() {
+        let patience = limits.body_timeout.0 + STOP_TIMEOUT;
+        if timeout(patience, connections.wait()).await.is_err() {
             tracing::warn!(
                 "braze_webhook: requests under way did not end in time; Braze sends them again"
             );
@@ -108,47 +118,47 @@ async fn connection(
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
     webhook: Arc<Webhook>,
+    place: Arc<Place>,
     stop: Stop,
 ) {
     // Answers are one small packet; waiting to fill it only adds delay.
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else {
-        return serve(stream, peer, webhook, stop).await;
+        return serve(stream, peer, webhook, place, stop).await;
     };
-    match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => serve(stream, peer, webhook, stop).await,
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "braze_webhook: TLS handshake failed"),
-        Err(_) => tracing::debug!(%peer, "braze_webhook: TLS handshake took too long"),
+    match tls.accept(stream).await {
+        Ok(stream) => serve(stream, peer, webhook, place, stop).await,
+        Err(error) => tracing::debug!(%peer, %error, "braze_webhook: TLS handshake failed"),
     }
 }
 
-async fn serve<S>(stream: S, peer: SocketAddr, webhook: Arc<Webhook>, stop: Stop)
+async fn serve<S>(stream: S, peer: SocketAddr, webhook: Arc<Webhook>, place: Arc<Place>, stop: Stop)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT);
+        // `places` looks after slow heads, of HTTP/2 as well.
+        .header_read_timeout(None)
+        .max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(100)
-        .keep_alive_interval(HEAD_TIMEOUT);
-    let has_asked = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&has_asked);
+        .max_header_list_size(HEAD_BYTES_MAX as u32)
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(KEEP_ALIVE);
     let service = service_fn(move |request| {
-        asked.store(true, Ordering::Relaxed);
-        let webhook = Arc::clone(&webhook);
-        async move { Ok::<_, std::convert::Infallible>(webhook.answer(request, peer.ip()).await) }
+        let (webhook, busy) = (Arc::clone(&webhook), place.begin());
+        async move {
+            let answer = webhook.answer(request, peer.ip()).await;
+            let answer = answer.map(|body| Answer { body, _busy: busy });
+            Ok::<_, std::convert::Infallible>(answer)
+        }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        // The time-out for the head begins with the first byte: a peer that never sends one must
-        // not keep a place for ever.
-        () = stays_silent(&has_asked) => return,
         () = stop.requested() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -159,10 +169,29 @@ where
     }
 }
 
-async fn stays_silent(has_asked: &AtomicBool) {
-    tokio::time::sleep(HEAD_TIMEOUT).await;
-    if has_asked.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
+/// The request is under way until its answer is written, which is when hyper drops the body.
+struct Answer {
+    body: Full<Bytes>,
+    _busy: Busy,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

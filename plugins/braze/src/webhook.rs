@@ -27,8 +27,6 @@ use tokio::time::{Instant, timeout_at};
 use crate::config::BrazeWebhookConfig;
 use crate::split::{set_aside, split};
 
-/// For the whole body to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of all bodies in memory at the same time, at least; two of `max_body` always have room.
 const BODIES_BYTES_MAX: u64 = 256 << 20;
 /// Bodies are counted in these units, so that the count fits a semaphore.
@@ -194,7 +192,7 @@ impl Webhook {
         if body.size_hint().lower() > max as u64 {
             return Err(Refusal::TooLarge);
         }
-        let until = Instant::now() + BODY_TIMEOUT;
+        let until = Instant::now() + self.config.limits.body_timeout.0;
         let mut first: Option<Bytes> = None;
         let mut rest = BytesMut::new();
         while let Some(frame) = timeout_at(until, body.frame())

@@ -1,142 +1,16 @@
 //! The webhook over real connections: for everything that can come, the answer and what is kept.
 #![allow(clippy::unwrap_used)]
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+mod support;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::{Value, json};
-use sluice_braze as _;
-use sluice_sdk::{
-    BoxFuture, Intake, IntakeBackend, IntakeError, SourceError, SourcePlugin, Stop, Submission,
-};
+use sluice_sdk::{Intake, IntakeBackend, IntakeError, Stop};
+use support::{batch, event, gzip, plugin, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
-
-/// Keeps what was accepted; answers what the test wants.
-struct Double {
-    taken: Mutex<Vec<Submission>>,
-    notes: Mutex<Vec<&'static str>>,
-    endpoint: Mutex<Option<String>>,
-    answer: Mutex<Result<(), IntakeError>>,
-    /// `accept` waits for one of these.
-    open: Semaphore,
-}
-
-impl IntakeBackend for Double {
-    fn accept(&self, submission: Submission) -> BoxFuture<'_, Result<(), IntakeError>> {
-        Box::pin(async move {
-            let _open = self.open.acquire().await.unwrap();
-            self.answer.lock().unwrap().clone()?;
-            self.taken.lock().unwrap().push(submission);
-            Ok(())
-        })
-    }
-    fn ready(&self, endpoint: &str) {
-        *self.endpoint.lock().unwrap() = Some(endpoint.to_owned());
-    }
-    fn note(&self, what: &'static str) {
-        self.notes.lock().unwrap().push(what);
-    }
-}
-
-struct Running {
-    double: Arc<Double>,
-    stop: Stop,
-    task: JoinHandle<Result<(), SourceError>>,
-    url: String,
-}
-
-fn plugin() -> &'static SourcePlugin {
-    sluice_sdk::sources()
-        .into_iter()
-        .find(|plugin| plugin.name == "braze_webhook")
-        .unwrap()
-}
-
-async fn start(mut settings: Value) -> Running {
-    settings["listen"] = json!("127.0.0.1:0");
-    let double = Arc::new(Double {
-        taken: Mutex::default(),
-        notes: Mutex::default(),
-        endpoint: Mutex::default(),
-        answer: Mutex::new(Ok(())),
-        open: Semaphore::new(100),
-    });
-    let stop = Stop::default();
-    let source = (plugin().build)(settings).unwrap();
-    let intake = Intake::new(Arc::clone(&double) as Arc<dyn IntakeBackend>);
-    let task = tokio::spawn(source.run(intake, stop.clone()));
-    let url = loop {
-        if let Some(url) = double.endpoint.lock().unwrap().clone() {
-            break url;
-        }
-        assert!(!task.is_finished(), "the source did not start");
-        tokio::task::yield_now().await;
-    };
-    Running {
-        double,
-        stop,
-        task,
-        url,
-    }
-}
-
-impl Running {
-    async fn post(&self, body: impl Into<reqwest::Body>) -> (u16, String) {
-        self.send(|request| request.bearer_auth("good").body(body))
-            .await
-    }
-
-    async fn send(
-        &self,
-        with: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
-    ) -> (u16, String) {
-        let answer = with(Client::new().post(&self.url)).send().await.unwrap();
-        let status = answer.status().as_u16();
-        if status == 503 {
-            assert!(answer.headers().contains_key("retry-after"));
-        }
-        (status, answer.text().await.unwrap())
-    }
-
-    /// Ids of the events and reasons of what was set aside, since the last call.
-    fn taken(&self) -> (Vec<String>, Vec<String>) {
-        let (mut ids, mut reasons) = (vec![], vec![]);
-        for submission in self.double.taken.lock().unwrap().drain(..) {
-            for event in &submission.events {
-                let slice = &submission.body[event.start as usize..event.end as usize];
-                let value: Value = serde_json::from_slice(slice).unwrap();
-                assert_eq!(value["event_type"], event.event_type.as_str());
-                ids.push(event.id.clone());
-            }
-            reasons.extend(submission.malformed.into_iter().map(|mark| mark.reason));
-        }
-        (ids, reasons)
-    }
-
-    async fn end(self) {
-        self.stop.request();
-        self.task.await.unwrap().unwrap();
-    }
-}
-
-fn event(id: &str) -> String {
-    format!(r#"{{"event_type":"users.messages.email.Open","id":"{id}","time":1788264000}}"#)
-}
-
-fn batch(ids: &[&str]) -> String {
-    let events: Vec<String> = ids.iter().map(|id| event(id)).collect();
-    format!(r#"{{"events":[{}]}}"#, events.join(","))
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
 
 /// Name, body, answer, ids of events taken, reasons of what was set aside.
 type Row<'a> = (&'a str, &'a str, u16, &'a [&'a str], &'a [&'a str]);
