@@ -1,5 +1,7 @@
 //! One world of a test: a folder, the sink's double with its switches, the real process, a load.
 
+#![allow(dead_code, reason = "each program that has it uses its own part")]
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -312,35 +314,42 @@ pub fn body(events: impl IntoIterator<Item = Value>) -> Vec<String> {
 /// upstream does. They follow the process to its next address.
 pub struct Load {
     endpoint: watch::Sender<String>,
-    stop: Arc<AtomicBool>,
-    next: Arc<AtomicU64>,
-    acknowledged: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     senders: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Progress {
+    stop: AtomicBool,
+    next: AtomicU64,
+    acknowledged: AtomicU64,
+    repeated: AtomicU64,
 }
 
 impl Load {
     pub fn start(sluice: &Sluice, senders: usize) -> Self {
-        Self::after(0, sluice, senders)
+        Self::repeating(u64::MAX, sluice, senders)
     }
 
-    /// Begin at this event.
-    pub fn after(first: u64, sluice: &Sluice, senders: usize) -> Self {
+    /// Every so many-th body is sent once more after it was acknowledged.
+    pub fn repeating(every: u64, sluice: &Sluice, senders: usize) -> Self {
         let mut load = Self {
             endpoint: watch::Sender::new(sluice.endpoint.clone()),
-            stop: Arc::default(),
-            next: Arc::new(AtomicU64::new(first)),
-            acknowledged: Arc::default(),
+            progress: Arc::default(),
             senders: JoinSet::new(),
         };
         for _ in 0..senders {
-            let (stop, next) = (Arc::clone(&load.stop), Arc::clone(&load.next));
-            let acknowledged = Arc::clone(&load.acknowledged);
-            let endpoint = load.endpoint.subscribe();
+            let (progress, endpoint) = (Arc::clone(&load.progress), load.endpoint.subscribe());
             load.senders.spawn(async move {
-                while !stop.load(Ordering::SeqCst) {
-                    let first = next.fetch_add(BODY, Ordering::SeqCst);
-                    send_until_taken(&endpoint, body((first..first + BODY).map(event))).await;
-                    acknowledged.fetch_add(BODY, Ordering::SeqCst);
+                while !progress.stop.load(Ordering::SeqCst) {
+                    let first = progress.next.fetch_add(BODY, Ordering::SeqCst);
+                    let body = body((first..first + BODY).map(event));
+                    send_until_taken(&endpoint, &body).await;
+                    progress.acknowledged.fetch_add(BODY, Ordering::SeqCst);
+                    if first / BODY % every == every - 1 {
+                        send_until_taken(&endpoint, &body).await;
+                        progress.repeated.fetch_add(BODY, Ordering::SeqCst);
+                    }
                 }
             });
         }
@@ -353,26 +362,28 @@ impl Load {
 
     /// Events acknowledged so far.
     pub fn acknowledged(&self) -> u64 {
-        self.acknowledged.load(Ordering::SeqCst)
+        self.progress.acknowledged.load(Ordering::SeqCst)
     }
 
-    /// Let every sender finish its body; gives the number behind the last event.
-    pub async fn finish(mut self) -> u64 {
-        self.stop.store(true, Ordering::SeqCst);
+    /// Let every sender finish its body; gives the number behind the last event, and how many
+    /// events were sent once more.
+    pub async fn finish(mut self) -> (u64, u64) {
+        self.progress.stop.store(true, Ordering::SeqCst);
         while let Some(ended) = self.senders.join_next().await {
             ended.expect("a sender ends well");
         }
-        self.next.load(Ordering::SeqCst)
+        let end = self.progress.next.load(Ordering::SeqCst);
+        (end, self.progress.repeated.load(Ordering::SeqCst))
     }
 }
 
-async fn send_until_taken(endpoint: &watch::Receiver<String>, body: Vec<String>) {
+async fn send_until_taken(endpoint: &watch::Receiver<String>, body: &[String]) {
     let plugin = source("braze_webhook");
     let settings = json!({"token": "test-token"});
     loop {
         let address = endpoint.borrow().clone();
         let feeder = plugin.feed.expect("a feeder")(address, settings.clone());
-        let answer = tokio::time::timeout(support::PATIENCE, feeder.send(body.clone())).await;
+        let answer = tokio::time::timeout(support::PATIENCE, feeder.send(body.to_vec())).await;
         if matches!(answer, Ok(Ok(()))) {
             return;
         }

@@ -40,7 +40,7 @@ async fn kill_9_at_random_moments_loses_nothing_that_was_acknowledged() {
         sluice = world.start();
         load.follow(&sluice);
     }
-    let sent = Sent::below(load.finish().await);
+    let sent = Sent::below(load.finish().await.0);
     assert!(sent.all() > 0);
     world.arrives(sent.delivered).await;
     world.ends_with(sluice, &sent);
@@ -62,7 +62,7 @@ async fn sigterm_under_load_ends_cleanly_and_loses_nothing() {
         sluice = world.start();
         load.follow(&sluice);
     }
-    let sent = Sent::below(load.finish().await);
+    let sent = Sent::below(load.finish().await.0);
     world.arrives(sent.delivered).await;
     world.ends_with(sluice, &sent);
 }
@@ -81,7 +81,7 @@ async fn a_second_process_is_refused_with_the_first_ones_id_and_harms_nothing() 
     assert_eq!(second.status.code(), Some(1), "{text}");
     assert!(text.contains(&format!("pid {}", sluice.pid())), "{text}");
     assert!(text.contains("in use by another process"), "{text}");
-    let sent = Sent::below(load.finish().await);
+    let sent = Sent::below(load.finish().await.0);
     world.arrives(sent.delivered).await;
     world.ends_with(sluice, &sent);
 }

@@ -159,7 +159,7 @@ async fn a_backlog_of_fifty_thousand_events_survives_a_kill_and_is_drained() {
     let sluice = world.start();
     let load = Load::start(&sluice, 3);
     eventually("the backlog is there", || load.acknowledged() >= BACKLOG).await;
-    let sent = Sent::below(load.finish().await);
+    let sent = Sent::below(load.finish().await.0);
     assert_eq!(world.double.accepted(), 0);
     sluice.kill();
     let sluice = world.start();
@@ -193,7 +193,7 @@ async fn one_trouble_after_the_other_under_load_loses_nothing() {
         // Not a wait for anything: lets the next trouble meet another moment.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let sent = Sent::below(load.finish().await);
+    let sent = Sent::below(load.finish().await.0);
     world.arrives(sent.delivered).await;
     world.ends_with(sluice, &sent);
 }
