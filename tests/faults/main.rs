@@ -26,6 +26,7 @@ mod support;
 mod connections;
 mod disk;
 mod events;
+mod fixture;
 mod harness;
 mod process;
 mod sink;
