@@ -51,6 +51,7 @@ fn every_command_has_help_with_a_sentence() {
         "test",
         "map",
         "coverage",
+        "diff",
         "schema",
         "plugins",
         "status",
@@ -91,6 +92,13 @@ fn wrong_use_is_2_and_a_slip_gets_a_suggestion() {
     assert_eq!(ask(folder.path(), &["init"]).code, 2);
     assert_eq!(ask(folder.path(), &["schema"]).code, 2);
     assert_eq!(ask(folder.path(), &["map", "no-such-file"]).code, 2);
+    let answer = ask(folder.path(), &["map"]);
+    assert_eq!(answer.code, 2);
+    assert!(
+        answer.stderr.contains("sluice map --sample TYPE"),
+        "{}",
+        answer.stderr
+    );
     assert_eq!(ask(folder.path(), &["plugins", "show", "nobody"]).code, 2);
 }
 
@@ -302,14 +310,12 @@ fn an_example_event_shows_what_it_becomes() {
         })
         .expect("a type that is sent");
     let kind = sent["type"].as_str().expect("its name");
-    let human = ask(folder.path(), &["map", "--sample", kind, "--explain"]);
+    let arguments = ["map", "--sample", kind, "--explain", "--format", "human"];
+    let human = ask(folder.path(), &arguments);
     assert_eq!(human.code, 0, "{}", human.stderr);
     assert!(human.stdout.contains("becomes by rule"), "{}", human.stdout);
     assert!(human.stdout.contains("$."), "{}", human.stdout);
-    let json = ask(
-        folder.path(),
-        &["map", "--sample", kind, "--format", "json"],
-    );
+    let json = ask(folder.path(), &["map", "--sample", kind]);
     let one: serde_json::Value = serde_json::from_str(&json.stdout).expect("one JSON object");
     assert_eq!(one["outcome"], "documents");
     let wrong = ask(folder.path(), &["map", "--sample", &format!("{kind}x")]);

@@ -119,3 +119,169 @@ fn a_report_for_ci_systems_is_xml_with_each_failure() {
         answer.stdout
     );
 }
+
+#[test]
+fn map_explains_each_field_and_why_an_event_is_not_sent() {
+    let folder = folder(OVERLAY, TESTS);
+    let human = |arguments: &[&str]| {
+        let answer = ask(
+            folder.path(),
+            &[&["map", "--explain", "--format", "human"], arguments].concat(),
+        );
+        assert_eq!(answer.code, 0, "{}", answer.stderr);
+        let words: Vec<&str> = answer.stdout.split_whitespace().collect();
+        words.join(" ")
+    };
+    let open = human(&["--sample", "users.messages.email.Open"]);
+    for part in [
+        "rule email_opened, mappings/ours.yaml",
+        "event Newsletter Opened constant line 4",
+        "properties.list weekly constant line 4",
+        "template engagement, builtin:braze_to_segment/templates.yaml",
+        "timestamp \"2026-09-01T12:00:00.000Z\" $.time as timestamp, was 1788264000 line",
+    ] {
+        assert!(open.contains(part), "{part}\n{open}");
+    }
+
+    let path = folder.path().join("event.json");
+    let event = r#"{"event_type":"users.messages.email.Open","id":"1","time":1,"user":{}}"#;
+    std::fs::write(&path, event).expect("written");
+    let skipped = human(&["event.json"]);
+    for part in [
+        "is skipped: no external_user_id (rule email_opened)",
+        "test_event `when` does not hold builtin:braze_to_segment/00_test_events.yaml",
+        "@.user.timezone = nothing",
+        "What made it skipped userId $.user.external_user_id as string, else skip template engagement",
+        "$.user.external_user_id = nothing",
+    ] {
+        assert!(skipped.contains(part), "{part}\n{skipped}");
+    }
+
+    let answer = ask(folder.path(), &["map", "event.json", "--explain"]);
+    let line = json(&answer);
+    assert_eq!(line["stopped"][0]["field"], "userId");
+    assert_eq!(line["rules"][0]["reads"]["@.user.timezone"], Value::Null);
+}
+
+#[test]
+fn what_a_spread_brought_is_explained_member_by_member() {
+    let rules = "\
+version: 1
+rules:
+  r:
+    on: x
+    emit:
+      a: $.p.a
+      $copy: { from: $.q, rename: { old: new } }
+      $rest: { from: $.p, prefix: p_ }
+";
+    let folder = folder(rules, "version: 1\ntests: {}\n");
+    let event = r#"{"event_type":"x","p":{"a":1,"b":2},"q":{"old":3,"c":4}}"#;
+    std::fs::write(folder.path().join("event.json"), event).expect("written");
+    let answer = ask(folder.path(), &["map", "event.json", "--explain"]);
+    let line = json(&answer);
+    let fields: Vec<String> = line["fields"]
+        .as_array()
+        .expect("fields")
+        .iter()
+        .map(|field| format!("{} {}", field["field"], field["reads"]))
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            r#""a" {"$.p.a":1}"#,
+            r#""new" {"$.q.old":3}"#,
+            r#""c" {"$.q.c":4}"#,
+            r#""p_b" {"$.p.b":2}"#,
+        ]
+    );
+}
+
+#[test]
+fn map_reads_a_folder_of_recorded_events() {
+    let folder = folder(OVERLAY, TESTS);
+    let recorded = folder.path().join("recorded/2026");
+    std::fs::create_dir_all(&recorded).expect("a folder");
+    let event =
+        |id: &str| format!("{{\"event_type\":\"users.messages.email.Send\",\"id\":\"{id}\"}}\n");
+    std::fs::write(recorded.join("b.ndjson"), event("3")).expect("written");
+    std::fs::write(recorded.join("a.jsonl"), event("1") + &event("2")).expect("written");
+    let answer = ask(folder.path(), &["map", "recorded"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let lines: Vec<Value> = answer
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let ids: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line["id"].as_str())
+        .collect();
+    assert_eq!(ids, ["1", "2", "3"]);
+    assert!(lines.iter().all(|line| line["reason"] == "too many"));
+}
+
+#[test]
+fn diff_counts_what_changes_and_shows_an_example_of_each_kind() {
+    let folder = folder(OVERLAY, TESTS);
+    let diff = |more: &[&str]| {
+        let arguments = [&["diff", "builtin:braze_to_segment", "mappings"], more].concat();
+        ask(folder.path(), &arguments)
+    };
+    let event = |kind: &str, id: &str| {
+        format!(
+            "{{\"event_type\":\"users.messages.email.{kind}\",\"id\":\"{id}\",\"time\":1,\
+             \"user\":{{\"external_user_id\":\"c\"}}}}\n"
+        )
+    };
+    let events: String = ["o-1", "o-2", "o-3"].map(|id| event("Open", id)).concat();
+    let events = events + &event("Send", "s-1") + &event("Click", "c-1");
+    std::fs::write(folder.path().join("events.ndjson"), events).expect("written");
+
+    let answer = diff(&["--events", "events.ndjson", "--format", "json"]);
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    let all = json(&answer);
+    let documents = serde_json::json!({"same": 1, "changed": 3, "new": 0, "gone": 1});
+    assert_eq!(all["documents"], documents);
+    assert_eq!(all["outcomes"][0]["new"], "skipped: too many");
+    assert_eq!(all["outcomes"][0]["example"]["event_id"], "s-1");
+    let changes: Vec<String> = all["changes"]
+        .as_array()
+        .expect("changes")
+        .iter()
+        .map(|one| {
+            let (old, new) = (&one["example"]["old"], &one["example"]["new"]);
+            format!("{} {} {old} {new}", one["count"], one["path"])
+        })
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            "3 \"event\" \"Email Opened\" \"Newsletter Opened\"",
+            "3 \"properties.list\" null \"weekly\"",
+        ]
+    );
+
+    let human = diff(&["--events", "events.ndjson"]);
+    for part in [
+        "5 events mapped by builtin:braze_to_segment and by mappings",
+        "Email Opened → Newsletter Opened",
+        "for example users.messages.email.Open o-1",
+    ] {
+        assert!(human.stdout.contains(part), "{part}\n{}", human.stdout);
+    }
+
+    std::fs::write(folder.path().join("opens.ndjson"), event("Open", "o-1")).expect("written");
+    let ignoring = [
+        "--events",
+        "opens.ndjson",
+        "--ignore",
+        "event",
+        "--ignore",
+        "properties",
+    ];
+    assert_eq!(diff(&ignoring).code, 0);
+    assert_eq!(diff(&["--events", "nowhere"]).code, 2);
+    // Without recorded events, the catalogue's samples.
+    assert_eq!(json(&diff(&["--format", "json"]))["events"], 106);
+}

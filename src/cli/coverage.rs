@@ -4,9 +4,9 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use sluice_sdk::DocumentSpec;
-use sluice_sdk::catalogue::{Catalogue, EventType};
+use sluice_sdk::catalogue::EventType;
 
-use super::mappings::Choice;
+use super::mappings::{Choice, catalogues};
 use super::output::{self, Shape};
 use crate::diagnostics::{Files, Format, has_errors};
 use crate::mapping::{Explained, Mapped, Mapping};
@@ -54,7 +54,7 @@ pub fn run(args: &Args) -> ExitCode {
     let Some(mapping) = mapping.filter(|_| !has_errors(&diagnostics)) else {
         return output::report(&diagnostics, &files, Format::Human, false);
     };
-    let Some(catalogue) = mapping.target().catalogue.or_else(only_catalogue) else {
+    let Some(catalogue) = mapping.target().catalogue.or_else(|| catalogues().next()) else {
         return output::wrong_use(
             "no catalogue: say in a mapping file which source it is for (`for: {source: PLUGIN}`)",
         );
@@ -81,13 +81,6 @@ pub fn run(args: &Args) -> ExitCode {
         }
     }
     output::good()
-}
-
-fn only_catalogue() -> Option<&'static Catalogue> {
-    sluice_sdk::sources()
-        .into_iter()
-        .find_map(|plugin| plugin.catalogue)
-        .map(|catalogue| catalogue())
 }
 
 fn row<'a>(event: &'a EventType, mapping: &Mapping) -> Row<'a> {
@@ -142,18 +135,14 @@ fn unused<'a>(event: &'a EventType, explained: &Explained) -> Vec<&'a str> {
     }
     let uses = |path: &str| {
         let wanted = format!("$.{path}");
-        explained.outputs.iter().any(|output| {
-            // A spread uses all that is below its path.
-            let is_spread = output.path.ends_with('*');
-            output
-                .source
-                .split(|char: char| !(char.is_alphanumeric() || "$._".contains(char)))
-                .any(|source| {
-                    let source = source.trim_end_matches('.');
-                    source == wanted
-                        || (is_spread && wanted.starts_with(&format!("{source}.")))
-                        || source.starts_with(&format!("{wanted}."))
-                })
+        explained.fields.iter().any(|field| {
+            field.output.reads.iter().any(|read| {
+                // A spread uses all that is below its path.
+                let is_spread = field.output.is_spread;
+                *read == wanted
+                    || (is_spread && wanted.starts_with(&format!("{read}.")))
+                    || read.starts_with(&format!("{wanted}."))
+            })
         })
     };
     event

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use sluice_sdk::catalogue::Catalogue;
+
 use crate::diagnostics::{Diagnostic, Files};
 use crate::mapping::{self, Mapping, Options, Reference, Target};
 
@@ -78,6 +80,14 @@ fn default_reference() -> Result<String, String> {
             many.join(", ")
         )),
     }
+}
+
+/// Catalogues of all linked sources.
+pub fn catalogues() -> impl Iterator<Item = &'static Catalogue> {
+    sluice_sdk::sources()
+        .into_iter()
+        .filter_map(|plugin| plugin.catalogue)
+        .map(|catalogue| catalogue())
 }
 
 /// Built-in sets, without overlays.

@@ -7,6 +7,8 @@ mod completions;
 mod coverage;
 mod dead_letters;
 mod demo;
+mod diff;
+mod events;
 mod generated;
 mod init;
 mod man;
@@ -65,6 +67,7 @@ enum Command {
     Test(test::Args),
     Map(map::Args),
     Coverage(coverage::Args),
+    Diff(diff::Args),
     Schema(schema::Args),
     Plugins(plugins::Args),
     Status(status::StatusArgs),
@@ -126,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Test(args) => test::run(&args),
         Command::Map(args) => map::run(&args),
         Command::Coverage(args) => coverage::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Plugins(args) => plugins::run(&args),
         Command::Status(args) => status::run(&args, colour),

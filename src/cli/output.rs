@@ -125,6 +125,15 @@ pub fn number(count: usize, what: &str) -> String {
     }
 }
 
+/// The text, or its beginning and an ellipsis if it is longer than `chars_max`.
+pub fn cut(text: &str, chars_max: usize) -> String {
+    if text.chars().count() <= chars_max {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(chars_max.saturating_sub(1)).collect();
+    format!("{start}…")
+}
+
 /// Lines of columns, each as wide as its widest cell; the last one is left as it is.
 pub fn table(rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = Vec::new();

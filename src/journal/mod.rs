@@ -21,6 +21,7 @@ mod log;
 mod open;
 mod reader;
 mod record;
+mod recorded;
 mod segment;
 mod shared;
 mod store;
@@ -41,6 +42,7 @@ use std::time::Duration;
 pub use log::{AppendError, DAMAGED_TYPE, Log};
 pub use reader::{ReadError, Reader};
 pub use record::{EventMark, MalformedMark, Record};
+pub use recorded::{Recorded, for_each_recorded, is_data_folder, recorded_bytes};
 pub use shared::Released;
 pub use store::{DeadLetterKey, DeadLetterTotals, Store, StoreCommit, StoreError};
 

@@ -811,3 +811,39 @@ fn real_segment() -> Vec<u8> {
         })
         .clone()
 }
+
+#[tokio::test]
+async fn what_is_recorded_can_be_read_beside_the_process_that_writes_it() {
+    let folder = TempDir::new().unwrap();
+    let mut options = JournalOptions::new(folder.path());
+    options.segment_bytes = 400;
+    let journal = Journal::open(options).unwrap();
+    let log = journal.log("orders").unwrap();
+    let other = journal.log("zoo").unwrap();
+    for n in 1..40 {
+        append(&log, &[n]).await.unwrap();
+    }
+    append(&other, &[99]).await.unwrap();
+    assert!(is_data_folder(folder.path()));
+    assert!(recorded_bytes(folder.path()) > 0);
+
+    let mut seen = Vec::new();
+    let damaged = for_each_recorded(folder.path(), &mut |event| {
+        let text = String::from_utf8(event.bytes.to_vec()).unwrap();
+        seen.push(format!("{} {} {text}", event.source, event.sequence));
+        true
+    })
+    .unwrap();
+    assert_eq!(damaged, 0);
+    // Every fifth is marked as one that came before.
+    let mut wanted: Vec<String> = (1..40)
+        .filter(|n| n % 5 != 0)
+        .map(|n| format!("orders {} {{\"n\":{n}}}", n - 1))
+        .collect();
+    wanted.push("zoo 0 {\"n\":99}".to_owned());
+    assert_eq!(seen, wanted);
+
+    // The process goes on as if nobody had looked.
+    append(&log, &[40]).await.unwrap();
+    assert_eq!(log.next_sequence(), 40);
+}

@@ -40,7 +40,7 @@ impl<'a> Scope<'a> {
     }
 
     /// The value at a path; null only if it is to be kept.
-    fn at(self, path: &Path, keeps_null: bool) -> Option<Value> {
+    pub fn at(self, path: &Path, keeps_null: bool) -> Option<Value> {
         let root = self.root(path)?;
         if path.is_singular() {
             return path
@@ -62,7 +62,7 @@ pub fn document(plan: &Object, event: &Value) -> Result<Map<String, Value>, Stop
     members(plan, scope)
 }
 
-/// Make a value.
+/// Make one value; `None` when there is nothing.
 ///
 /// # Errors
 /// When it decides that there is no document.

@@ -4,13 +4,13 @@
 //! that come by one reference form a group: the same name twice in a group is an error. What a file
 //! imports lies below it; a part keeps all its layers, so that an overlay merges wherever it is used.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::syntax::{self, Module, Named};
 use crate::builtin::MAPPINGS;
-use crate::diagnostics::{Diagnostic, FileId, Files, Node, Span, did_you_mean, parse_yaml};
+use crate::diagnostics::{Diagnostic, Files, Node, Span, did_you_mean, parse_yaml};
 
 /// Where a file is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,15 +66,12 @@ pub struct Set {
 }
 
 impl Set {
-    /// The files that were asked for themselves, not by an import.
-    pub fn own_files(&self) -> BTreeSet<FileId> {
+    /// Every version of every part.
+    pub fn layers(&self) -> impl Iterator<Item = &Layer> {
         [&self.templates, &self.tables, &self.rules]
             .into_iter()
             .flatten()
             .flat_map(|part| &part.layers)
-            .filter(|layer| layer.depth == 0)
-            .map(|layer| layer.span.file)
-            .collect()
     }
 }
 

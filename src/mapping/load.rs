@@ -1,6 +1,6 @@
 //! From references to a mapping: files are read, merged, compiled and checked.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -10,7 +10,7 @@ use super::compile::{self, Compiler, FieldUse, Tables};
 use super::import::{Loader, Part, Place, Set};
 use super::plan::{Rule, TypePattern};
 use super::{Mapping, Options, Reference, Target, check, merge, syntax};
-use crate::diagnostics::{Diagnostic, Files, Node, Severity, Span, did_you_mean, nearest};
+use crate::diagnostics::{Diagnostic, FileId, Files, Node, Severity, Span, did_you_mean, nearest};
 
 /// Read, check and compile mappings. `None` comes with at least one error.
 ///
@@ -37,7 +37,40 @@ pub fn load(
         return None;
     }
     diagnostics.append(&mut found);
-    (!has_errors).then(|| Mapping::new(rules, set.own_files(), target, options))
+    (!has_errors).then(|| Mapping::new(rules, Origin::of(&set), target, options))
+}
+
+/// Where things stand, for explanations and for the coverage of tests.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// Files that were asked for themselves, not by an import.
+    pub own_files: BTreeSet<FileId>,
+    /// Templates by name, with the place of what stands under the name.
+    templates: Vec<(String, Span)>,
+}
+
+impl Origin {
+    fn of(set: &Set) -> Self {
+        let own = set.layers().filter(|layer| layer.depth == 0);
+        let templates = set.templates.iter().flat_map(|part| {
+            let layers = part.layers.iter();
+            layers.map(|layer| (part.name.clone(), layer.node.span))
+        });
+        Self {
+            own_files: own.map(|layer| layer.span.file).collect(),
+            templates: templates.collect(),
+        }
+    }
+
+    /// The template that holds this place.
+    pub fn template_at(&self, place: Span) -> Option<&str> {
+        self.templates
+            .iter()
+            .find(|(_, span)| {
+                span.file == place.file && span.start <= place.start && place.end <= span.end
+            })
+            .map(|(name, _)| name.as_str())
+    }
 }
 
 fn read(references: &[Reference], files: &mut Files, diagnostics: &mut Vec<Diagnostic>) -> Set {
@@ -256,6 +289,7 @@ fn compile_rule(
     };
     let text = |key: &str| node.get(key).and_then(Node::as_str).map(str::to_owned);
     Some(Rule {
+        when_text: when.is_some().then(|| text("when")).flatten(),
         name: Arc::from(part.name.as_str()),
         on: on
             .into_iter()

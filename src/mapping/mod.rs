@@ -51,7 +51,9 @@ pub use self::compiled::Mapper;
 pub use self::expression::Expression;
 pub use self::import::builtin_sets;
 pub use self::load::load;
-pub use self::outcome::{Explained, LookedAt, Mapped, MappedDocument, Output, RuleInfo};
+pub use self::outcome::{
+    Explained, Field, LookedAt, Mapped, MappedDocument, Output, Read, RuleInfo, Stopped,
+};
 pub use self::run::Mapping;
 
 /// Something that names mapping files.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde_json::Value;
 
 use crate::diagnostics::Span;
 
@@ -64,12 +65,14 @@ pub struct RuleInfo {
 /// How an event was mapped.
 #[derive(Debug, Clone)]
 pub struct Explained {
-    /// What [`Mapping::map`] says.
+    /// What [`Mapping::map`](super::Mapping::map) says.
     pub outcome: Mapped,
     /// Rules on the event's type, in the order they were tried.
     pub rules: Vec<LookedAt>,
     /// Where the parts of the documents come from.
-    pub outputs: Vec<Output>,
+    pub fields: Vec<Field>,
+    /// Documents that were not made, and what stopped them.
+    pub stopped: Vec<Stopped>,
 }
 
 /// A rule that was tried.
@@ -83,9 +86,22 @@ pub struct LookedAt {
     pub ran: bool,
     /// What came of it, in words.
     pub verdict: String,
+    /// Its `when`, as written.
+    pub when: Option<String>,
+    /// What the `when` looked at.
+    pub reads: Vec<Read>,
 }
 
-/// A part of a document.
+/// A path and what is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// As written.
+    pub path: String,
+    /// The value; `None`: nothing, or null.
+    pub value: Option<Value>,
+}
+
+/// A part of a document that a rule may make.
 #[derive(Debug, Clone)]
 pub struct Output {
     /// The rule.
@@ -94,8 +110,44 @@ pub struct Output {
     pub document: Option<String>,
     /// Dotted place in the document; ends in `*` for a spread.
     pub path: String,
-    /// Path in the event, or what it is made of.
+    /// The same, key by key.
+    pub steps: Vec<String>,
+    /// What it is made of, in words.
     pub source: String,
-    /// Where the rule says so.
+    /// Names of its conversions, in order.
+    pub conversions: Vec<&'static str>,
+    /// Paths into the event that it may read.
+    pub reads: Vec<String>,
+    /// Whether it brings all members of an object.
+    pub is_spread: bool,
+    /// The template that says so, if it is not the rule itself.
+    pub template: Option<String>,
+    /// Where it is said.
     pub place: Span,
+}
+
+/// A part of a document that was made from an event.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// Dotted place in the document.
+    pub path: String,
+    /// What came; `None`: left out, because there was nothing.
+    pub value: Option<Value>,
+    /// What was read for it.
+    pub reads: Vec<Read>,
+    /// What says so.
+    pub output: Output,
+}
+
+/// A document that was not made.
+#[derive(Debug, Clone)]
+pub struct Stopped {
+    /// Why, as it is counted.
+    pub reason: String,
+    /// A dead letter; otherwise it is skipped.
+    pub is_dead: bool,
+    /// What was read.
+    pub reads: Vec<Read>,
+    /// The part that decided so.
+    pub output: Output,
 }

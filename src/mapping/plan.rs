@@ -236,6 +236,8 @@ pub struct Rule {
     pub on: Vec<TypePattern>,
     /// `when`
     pub when: Option<Expression>,
+    /// The same, as written.
+    pub when_text: Option<String>,
     /// What it does.
     pub action: Action,
     /// `continue`

@@ -1,17 +1,17 @@
 //! Rules at work: which run on an event, and what comes of them together.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::evaluate::{self, Stop};
-use super::explain::outputs;
+use super::explain::explain;
+use super::load::Origin;
 use super::plan::{Action, Rule, TypePattern};
 use super::{Explained, LookedAt, Mapped, MappedDocument, Options, RuleInfo, Target, convert};
-use crate::diagnostics::FileId;
 
 /// Why an event is skipped for which the connector's own `when` does not hold.
 pub(super) const NOT_WHEN: &str = "when";
@@ -24,8 +24,8 @@ pub(super) fn not_opted_in(reason: &str) -> String {
 /// Rules, ready to run.
 pub struct Mapping {
     pub(super) rules: Vec<Rule>,
-    /// Files that were asked for themselves, not by an import.
-    pub(super) own_files: BTreeSet<FileId>,
+    /// Where things stand.
+    pub(super) origin: Origin,
     infos: Vec<RuleInfo>,
     pub(super) target: Target,
     pub(super) options: Options,
@@ -36,12 +36,7 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    pub(super) fn new(
-        rules: Vec<Rule>,
-        own_files: BTreeSet<FileId>,
-        target: Target,
-        options: Options,
-    ) -> Self {
+    pub(super) fn new(rules: Vec<Rule>, origin: Origin, target: Target, options: Options) -> Self {
         let infos = rules
             .iter()
             .map(|rule| RuleInfo {
@@ -62,7 +57,7 @@ impl Mapping {
                 .collect()
         };
         let mut mapping = Self {
-            own_files,
+            origin,
             infos,
             target,
             include: patterns(&options.include),
@@ -202,21 +197,7 @@ impl Mapping {
     pub fn map_explained(&self, event: &Value) -> Explained {
         let mut looked_at = Vec::new();
         let outcome = self.run(own_type(event), event, Some(&mut looked_at));
-        let outputs = self
-            .rules
-            .iter()
-            .filter(|rule| {
-                looked_at
-                    .iter()
-                    .any(|one| one.ran && one.rule == *rule.name)
-            })
-            .flat_map(outputs)
-            .collect();
-        Explained {
-            outcome,
-            rules: looked_at,
-            outputs,
-        }
+        explain(event, outcome, looked_at, &self.rules, &self.origin)
     }
 
     fn run(
@@ -253,6 +234,8 @@ impl Mapping {
                         place: rule.place,
                         ran,
                         verdict,
+                        when: None,
+                        reads: Vec::new(),
                     });
                 }
             };

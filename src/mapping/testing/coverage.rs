@@ -85,8 +85,9 @@ impl Seen {
                 };
                 let mine: Vec<&Output> = tried
                     .explained
-                    .outputs
+                    .fields
                     .iter()
+                    .map(|field| &field.output)
                     .filter(|output| {
                         *output.rule == *document.rule
                             && output.document.as_deref() == document.name.as_deref()
@@ -150,8 +151,8 @@ pub fn measure<'a>(
     let mut fields = BTreeMap::new();
     for mapping in mappings {
         for rule in &mapping.rules {
-            for output in outputs(rule) {
-                if mapping.own_files.contains(&output.place.file) {
+            for output in outputs(rule, &mapping.origin) {
+                if mapping.origin.own_files.contains(&output.place.file) {
                     fields.insert(files.place(output.place), (output.path, output.rule));
                 }
             }
