@@ -14,25 +14,36 @@
 //! A plugin crate must be linked by name (`use my_plugin as _;`), otherwise the linker leaves it out
 //! and the registry does not know it.
 
+#![deny(missing_docs)]
+
 pub mod catalogue;
 mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[doc(hidden)]
+pub mod debug_form;
 mod document;
 mod event;
 mod registry;
 mod secret;
 mod sink;
 mod source;
+mod stand_in;
 
 pub use config::{ConfigError, PathStep, parse_config};
 pub use document::{Document, DocumentKind, DocumentSpec, ValueRule};
 pub use event::{EventMark, MalformedMark, Submission};
 pub use registry::{
-    BoxFuture, CommandPlugin, Double, Feed, Feeder, ReceivedDocument, SDK_VERSION, SinkPlugin,
-    SourcePlugin, StartDouble, commands, sinks, sources,
+    CommandPlugin, SDK_VERSION, SinkPlugin, SourcePlugin, commands, name_clashes, sinks, sources,
 };
 pub use secret::{Secret, SecretError};
 pub use sink::{Batch, CheckError, Delivery, DynSink, Limits, Outcome, Rejection, Sink};
 pub use source::{DynSource, Intake, IntakeBackend, IntakeError, Source, SourceError, Stop};
+
+pub use stand_in::{
+    Behaviour, BoxFuture, Double, Feed, Feeder, Flow, ReceivedDocument, StartDouble, StartUpstream,
+    Upstream,
+};
 
 pub use bytes::Bytes;
 #[doc(hidden)]

@@ -2,9 +2,6 @@
 //! and nowhere else.
 
 use std::ffi::OsString;
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
 use std::process::ExitCode;
 
 use schemars::Schema;
@@ -15,12 +12,10 @@ use crate::config::ConfigError;
 use crate::document::DocumentSpec;
 use crate::sink::DynSink;
 use crate::source::DynSource;
+use crate::stand_in::{Feed, StartDouble, StartUpstream};
 
-/// Version of this SDK, kept in every registration.
+/// Version of this SDK. A program holds one copy of it: cargo refuses a second one.
 pub const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// A future in a box, as object-safe traits need it.
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A registered source. Made by [`register_source!`](crate::register_source).
 pub struct SourcePlugin {
@@ -40,8 +35,12 @@ pub struct SourcePlugin {
     pub example: &'static str,
     /// The event types it may bring, if known.
     pub catalogue: Option<fn() -> &'static Catalogue>,
+    /// The settings in `Debug` form, if their type has one: the conformance kit looks for secrets in it.
+    pub debug: fn(Value) -> Option<String>,
     /// Sends events to such a source as its upstream would; for `demo` and tests.
     pub feed: Option<Feed>,
+    /// Starts what stands before such a source; for the conformance kit.
+    pub upstream: Option<StartUpstream>,
 }
 
 /// A registered sink. Made by [`register_sink!`](crate::register_sink).
@@ -62,8 +61,12 @@ pub struct SinkPlugin {
     pub example: &'static str,
     /// The shape of documents it takes, if it is particular.
     pub document: Option<&'static DocumentSpec>,
+    /// The settings in `Debug` form, if their type has one: the conformance kit looks for secrets in it.
+    pub debug: fn(Value) -> Option<String>,
     /// Starts a local stand-in of the system behind it; for `demo` and tests.
     pub double: Option<StartDouble>,
+    /// The same for the conformance kit only, where it stands for no system that `demo` could show.
+    pub test_double: Option<StartDouble>,
 }
 
 /// A command of a plugin's own: `sluice NAME …`.
@@ -76,39 +79,6 @@ pub struct CommandPlugin {
     pub version: &'static str,
     /// Runs with the arguments after the name.
     pub run: fn(Vec<OsString>) -> ExitCode,
-}
-
-/// Opens a way to send events to a running source. The argument is what the source gave to
-/// [`Intake::ready`](crate::Intake::ready) and the source's settings.
-pub type Feed = fn(endpoint: String, settings: Value) -> Box<dyn Feeder>;
-
-/// Sends events to a source as its upstream would.
-pub trait Feeder: Send + Sync {
-    /// Send these events (JSON texts) as one request and wait for the answer.
-    fn send(&self, events: Vec<String>) -> BoxFuture<'_, Result<(), String>>;
-}
-
-/// Starts a double on a free port of the loopback.
-pub type StartDouble = fn() -> BoxFuture<'static, io::Result<Box<dyn Double>>>;
-
-/// A running stand-in for the system behind a sink.
-pub trait Double: Send + Sync {
-    /// Settings that lead a sink to it; laid over the sink's section of the config.
-    fn settings(&self) -> Value;
-    /// Distinct documents it took as valid so far.
-    fn accepted(&self) -> u64;
-    /// Documents that it, like the real system, would have dropped after saying yes, by reason.
-    fn dropped(&self) -> Vec<(String, u64)>;
-    /// The document with this identity, if it came.
-    fn document(&self, identity: &str) -> Option<ReceivedDocument>;
-}
-
-/// One document as the double got it.
-pub struct ReceivedDocument {
-    /// For people, such as `track · Email Opened`.
-    pub title: String,
-    /// The whole.
-    pub body: Value,
 }
 
 inventory::collect!(SourcePlugin);
@@ -136,75 +106,234 @@ pub fn commands() -> Vec<&'static CommandPlugin> {
     found
 }
 
+/// A plugin without anything: the macros fill in what is given, so that a new field breaks no plugin.
+#[doc(hidden)]
+impl SourcePlugin {
+    pub const NONE: Self = Self {
+        name: "",
+        summary: "",
+        version: "",
+        schema: || Schema::default(),
+        validate: |_| Ok(()),
+        build: |_| Err(ConfigError::at("type", "no plugin")),
+        example: "",
+        catalogue: None,
+        debug: |_| None,
+        feed: None,
+        upstream: None,
+    };
+}
+
+/// As [`SourcePlugin::NONE`].
+#[doc(hidden)]
+impl SinkPlugin {
+    pub const NONE: Self = Self {
+        name: "",
+        summary: "",
+        version: "",
+        schema: || Schema::default(),
+        validate: |_| Ok(()),
+        build: |_| Err(ConfigError::at("type", "no plugin")),
+        example: "",
+        document: None,
+        debug: |_| None,
+        double: None,
+        test_double: None,
+    };
+}
+
+/// Names that are taken twice, each as a sentence; empty when all is well. The program looks before
+/// it does anything, as it could not tell which of the two a config means.
+pub fn name_clashes() -> Vec<String> {
+    let mut clashes = Vec::new();
+    let mut look = |kind: &str, plugins: Vec<(&str, &str)>| {
+        for pair in plugins.windows(2) {
+            let ((name, first), (next, second)) = (pair[0], pair[1]);
+            if name == next {
+                clashes.push(format!(
+                    "two {kind}s are registered as `{name}` (versions {first} and {second}): leave one of the two crates out of this program, or rename one in its register macro"
+                ));
+            }
+        }
+    };
+    let named = |name, version| (name, version);
+    look(
+        "source",
+        sources()
+            .iter()
+            .map(|it| named(it.name, it.version))
+            .collect(),
+    );
+    look(
+        "sink",
+        sinks()
+            .iter()
+            .map(|it| named(it.name, it.version))
+            .collect(),
+    );
+    look(
+        "command",
+        commands()
+            .iter()
+            .map(|it| named(it.name, it.version))
+            .collect(),
+    );
+    clashes
+}
+
 /// Register a source: its name, its config type, and how the source is made from it.
 ///
-/// `Acme::new` is `fn(AcmeConfig) -> Result<Acme, ConfigError>` and touches nothing outside.
+/// `Acme::new` is `fn(AcmeConfig) -> Result<Acme, ConfigError>`. It is called for every check of a
+/// config, so it touches nothing outside: no port, no file, no request. After `summary` and
+/// `example`, which every plugin has, come the optional fields of [`SourcePlugin`]: `catalogue`,
+/// `feed`, `upstream`.
 ///
-/// ```ignore
-/// register_source!("acme", AcmeConfig => Acme::new,
-///     summary: "Events of Acme's queue.", example: "url: https://acme.example");
+/// ```
+/// use sluice_sdk::serde::Deserialize;
+/// use sluice_sdk::{ConfigError, Intake, JsonSchema, Source, SourceError, Stop};
+///
+/// /// Listens to the doorbell.
+/// #[derive(Debug, Deserialize, JsonSchema)]
+/// #[serde(crate = "sluice_sdk::serde", deny_unknown_fields)]
+/// #[schemars(crate = "sluice_sdk::schemars")]
+/// pub struct DoorbellConfig {
+///     /// The pin that the button is wired to.
+///     pub pin: u8,
+/// }
+///
+/// pub struct Doorbell(DoorbellConfig);
+///
+/// impl Doorbell {
+///     pub fn new(config: DoorbellConfig) -> Result<Self, ConfigError> {
+///         if config.pin > 27 {
+///             return Err(ConfigError::at("pin", "expected 0 to 27"));
+///         }
+///         Ok(Self(config))
+///     }
+/// }
+///
+/// impl Source for Doorbell {
+///     async fn run(self: Box<Self>, intake: Intake, stop: Stop) -> Result<(), SourceError> {
+///         intake.ready(&format!("pin {}", self.0.pin));
+///         stop.requested().await;
+///         Ok(())
+///     }
+/// }
+///
+/// sluice_sdk::register_source!("doorbell", DoorbellConfig => Doorbell::new,
+///     summary: "One event each time somebody rings.", example: "pin: 17");
+///
+/// # fn main() {
+/// let doorbell = sluice_sdk::sources().into_iter().find(|plugin| plugin.name == "doorbell");
+/// let wrong = sluice_sdk::serde_json::json!({"pin": 99});
+/// let problem = (doorbell.unwrap().validate)(wrong).unwrap_err();
+/// assert_eq!(problem.to_string(), "expected 0 to 27");
+/// # }
 /// ```
 #[macro_export]
 macro_rules! register_source {
-    ($name:literal, $config:ty => $build:expr, summary: $summary:expr, example: $example:expr
-        $(, catalogue: $catalogue:expr)? $(, feed: $feed:expr)? $(,)?) => {
-        $crate::inventory::submit! {
-            $crate::SourcePlugin {
-                name: $name,
-                summary: $summary,
-                version: env!("CARGO_PKG_VERSION"),
-                schema: || $crate::schemars::schema_for!($config),
-                validate: |value| {
-                    let config = $crate::parse_config::<$config>(value)?;
-                    ($build)(config).map(|_| ())
-                },
-                build: |value| {
-                    let config = $crate::parse_config::<$config>(value)?;
-                    let source = ($build)(config)?;
-                    Ok(Box::new(source) as Box<dyn $crate::DynSource>)
-                },
-                example: $example,
-                catalogue: $crate::__option!($($catalogue)?),
-                feed: $crate::__option!($($feed)?),
-            }
-        }
+    ($($plugin:tt)*) => {
+        $crate::inventory::submit! { $crate::__plugin!(SourcePlugin, DynSource, $($plugin)*) }
     };
 }
 
 /// Register a sink: its name, its config type, and how the sink is made from it.
 ///
-/// ```ignore
-/// register_sink!("acme", AcmeConfig => Acme::new,
-///     summary: "Documents to Acme's API.", example: "url: https://acme.example");
+/// As [`register_source!`](crate::register_source); the optional fields are those of
+/// [`SinkPlugin`]: `document`, `double`, `test_double`.
+///
+/// ```
+/// use sluice_sdk::serde::Deserialize;
+/// use sluice_sdk::{Batch, ConfigError, Delivery, JsonSchema, Limits, Outcome, Sink};
+///
+/// /// Forgets documents.
+/// #[derive(Debug, Deserialize, JsonSchema)]
+/// #[serde(crate = "sluice_sdk::serde", deny_unknown_fields)]
+/// #[schemars(crate = "sluice_sdk::schemars")]
+/// pub struct NowhereConfig {}
+///
+/// pub struct Nowhere;
+///
+/// impl Nowhere {
+///     pub fn new(_: NowhereConfig) -> Result<Self, ConfigError> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// impl Sink for Nowhere {
+///     fn limits(&self) -> Limits {
+///         Limits::default()
+///     }
+///
+///     async fn deliver(&self, _: &Batch) -> Delivery {
+///         Delivery::All(Outcome::Delivered)
+///     }
+/// }
+///
+/// sluice_sdk::register_sink!("nowhere", NowhereConfig => Nowhere::new,
+///     summary: "Forgets documents, for measurements.", example: "{}");
+///
+/// # fn main() {
+/// assert!(sluice_sdk::sinks().iter().any(|plugin| plugin.name == "nowhere"));
+/// # }
 /// ```
 #[macro_export]
 macro_rules! register_sink {
-    ($name:literal, $config:ty => $build:expr, summary: $summary:expr, example: $example:expr
-        $(, document: $document:expr)? $(, double: $double:expr)? $(,)?) => {
-        $crate::inventory::submit! {
-            $crate::SinkPlugin {
-                name: $name,
-                summary: $summary,
-                version: env!("CARGO_PKG_VERSION"),
-                schema: || $crate::schemars::schema_for!($config),
-                validate: |value| {
-                    let config = $crate::parse_config::<$config>(value)?;
-                    ($build)(config).map(|_| ())
-                },
-                build: |value| {
-                    let config = $crate::parse_config::<$config>(value)?;
-                    let sink = ($build)(config)?;
-                    Ok(Box::new(sink) as Box<dyn $crate::DynSink>)
-                },
-                example: $example,
-                document: $crate::__option!($($document)?),
-                double: $crate::__option!($($double)?),
-            }
+    ($($plugin:tt)*) => {
+        $crate::inventory::submit! { $crate::__plugin!(SinkPlugin, DynSink, $($plugin)*) }
+    };
+}
+
+/// A [`SourcePlugin`] or [`SinkPlugin`] as a value: what the register macros put into the registry.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __plugin {
+    ($plugin:ident, $object:ident, $name:literal, $config:ty => $build:expr,
+        summary: $summary:expr, example: $example:expr $(, $key:ident: $value:expr)* $(,)?) => {
+        $crate::$plugin {
+            name: $name,
+            summary: $summary,
+            version: env!("CARGO_PKG_VERSION"),
+            schema: || $crate::schemars::schema_for!($config),
+            validate: |value| {
+                let config = $crate::parse_config::<$config>(value)?;
+                ($build)(config).map(|_| ())
+            },
+            build: |value| {
+                let config = $crate::parse_config::<$config>(value)?;
+                let plugin = ($build)(config)?;
+                Ok(Box::new(plugin) as Box<dyn $crate::$object>)
+            },
+            example: $example,
+            debug: |value| {
+                #[allow(unused_imports, reason = "one of the two is used, by whether the type has Debug")]
+                use $crate::debug_form::{WithDebug as _, WithoutDebug as _};
+                let config = $crate::parse_config::<$config>(value).ok()?;
+                (&$crate::debug_form::Of(&config)).debug_form()
+            },
+            $($key: Some($value),)*
+            ..$crate::$plugin::NONE
         }
     };
 }
 
 /// Register a command: `sluice NAME …` calls the function with the arguments after the name.
+///
+/// ```
+/// use std::ffi::OsString;
+/// use std::process::ExitCode;
+///
+/// fn run(arguments: Vec<OsString>) -> ExitCode {
+///     println!("{} arguments", arguments.len());
+///     ExitCode::SUCCESS
+/// }
+///
+/// sluice_sdk::register_command!("count", "Counts its arguments.", run);
+///
+/// # fn main() {
+/// assert_eq!(sluice_sdk::commands()[0].name, "count");
+/// # }
+/// ```
 #[macro_export]
 macro_rules! register_command {
     ($name:literal, $summary:literal, $run:expr) => {
@@ -216,16 +345,5 @@ macro_rules! register_command {
                 run: $run,
             }
         }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __option {
-    () => {
-        None
-    };
-    ($value:expr) => {
-        Some($value)
     };
 }

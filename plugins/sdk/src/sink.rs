@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::document::Document;
-use crate::registry::BoxFuture;
+use crate::stand_in::BoxFuture;
 
 /// A way out of sluice.
 ///

@@ -4,10 +4,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::Submission;
-use crate::registry::BoxFuture;
+use crate::stand_in::BoxFuture;
 
 /// A way into sluice.
 pub trait Source: Send + 'static {
@@ -96,6 +97,28 @@ impl Intake {
     pub fn note(&self, what: &'static str) {
         self.0.note(what);
     }
+
+    /// What this source gave to [`Intake::save`] last, also in an earlier run. `None` at the first
+    /// start, and where nothing is kept.
+    ///
+    /// # Errors
+    /// `Io` when the state cannot be read.
+    pub async fn load(&self) -> Result<Option<Bytes>, IntakeError> {
+        self.0.load().await
+    }
+
+    /// Keep a position for the next start, such as how far a file was read; the format is the
+    /// source's own, a few kilobytes at most. Call it **after** `accept` returned for everything
+    /// before that position, never earlier: what lies before it is not read again.
+    ///
+    /// It survives the end of the process at any moment. After a power cut an older one may come
+    /// back; then some events come twice, and their ids recognise them.
+    ///
+    /// # Errors
+    /// `Io` when it cannot be kept. Go on: the position of the next call takes its place.
+    pub async fn save(&self, position: Bytes) -> Result<(), IntakeError> {
+        self.0.save(position).await
+    }
 }
 
 /// What stands behind an [`Intake`].
@@ -106,6 +129,17 @@ pub trait IntakeBackend: Send + Sync {
     fn ready(&self, endpoint: &str);
     /// See [`Intake::note`].
     fn note(&self, what: &'static str);
+
+    /// See [`Intake::load`].
+    fn load(&self) -> BoxFuture<'_, Result<Option<Bytes>, IntakeError>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// See [`Intake::save`].
+    fn save(&self, position: Bytes) -> BoxFuture<'_, Result<(), IntakeError>> {
+        let _ = position;
+        Box::pin(async { Err(IntakeError::Io("this intake keeps no position".to_owned())) })
+    }
 }
 
 /// [`Source`] in the form that a registry can hold; implemented for every `Source`.
