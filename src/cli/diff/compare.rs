@@ -225,26 +225,42 @@ fn listed(documents: &[&MappedDocument]) -> String {
 
 type Found<'v> = (String, Option<&'v Value>, Option<&'v Value>);
 
-/// Every place where two values part; objects are looked into, all else is compared whole.
+/// Every place where two values part. Objects are looked into, also one that has no other side; all
+/// else is compared whole.
 fn different<'v>(
     old: Option<&'v Value>,
     new: Option<&'v Value>,
     path: String,
     found: &mut Vec<Found<'v>>,
 ) {
-    let (Some(Value::Object(before)), Some(Value::Object(after))) = (old, new) else {
+    let members = |value: Option<&'v Value>| value.and_then(Value::as_object);
+    let (before, after) = (members(old), members(new));
+    let is_leaf = match (before, after) {
+        (Some(_), Some(_)) => false,
+        (Some(one), None) => new.is_some() || one.is_empty(),
+        (None, Some(one)) => old.is_some() || one.is_empty(),
+        (None, None) => true,
+    };
+    if is_leaf {
         if old != new {
             found.push((path, old, new));
         }
         return;
-    };
-    let mut keys: Vec<&String> = before.keys().collect();
-    keys.extend(after.keys().filter(|key| !before.contains_key(*key)));
+    }
+    let has = |key: &String| before.is_some_and(|members| members.contains_key(key));
+    let mut keys: Vec<&String> = before.into_iter().flat_map(|all| all.keys()).collect();
+    keys.extend(
+        after
+            .into_iter()
+            .flat_map(|all| all.keys())
+            .filter(|key| !has(key)),
+    );
     for key in keys {
         let below = match path.as_str() {
             "" => key.clone(),
             path => format!("{path}.{key}"),
         };
-        different(before.get(key), after.get(key), below, found);
+        let side = |members: Option<&'v serde_json::Map<String, Value>>| members?.get(key);
+        different(side(before), side(after), below, found);
     }
 }
