@@ -299,7 +299,7 @@ fn an_example_event_shows_what_it_becomes() {
     let coverage = ask(folder.path(), &["coverage", "--format", "json"]);
     assert_eq!(coverage.code, 0, "{}", coverage.stderr);
     let rows: serde_json::Value = serde_json::from_str(&coverage.stdout).expect("JSON alone");
-    let sent = rows
+    let sent = rows["types"]
         .as_array()
         .expect("a list")
         .iter()

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
-use sluice as _;
+use sluice::diagnostics::{Files, Format, render};
+use sluice::mapping::{Mapping, Options, Reference, load, rule_for};
 
 struct Answer {
     code: i32,
@@ -284,4 +285,96 @@ fn diff_counts_what_changes_and_shows_an_example_of_each_kind() {
     assert_eq!(diff(&["--events", "nowhere"]).code, 2);
     // Without recorded events, the catalogue's samples.
     assert_eq!(json(&diff(&["--format", "json"]))["events"], 106);
+}
+
+fn load_text(text: &str) -> (Option<Mapping>, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("a.yaml"), text).expect("written");
+    let (mut files, mut diagnostics) = (Files::default(), Vec::new());
+    let reference = Reference {
+        text: "a.yaml".to_owned(),
+        base: folder.path().to_owned(),
+        span: None,
+    };
+    let options = Options::default();
+    let mapping = load(&[reference], &mut files, None, options, &mut diagnostics);
+    let said = render(&diagnostics, &files, Format::Human, false);
+    (mapping, said)
+}
+
+/// Every type of the catalogue gets a rule that has nothing to be said against it, and runs.
+fn all_ready_rules_are_valid(head: &str) {
+    let nothing = "rules:\n  x: { on: nothing.like.this*, skip: x }\n";
+    let (mapping, said) = load_text(&format!("{head}{nothing}"));
+    let mapping = mapping.unwrap_or_else(|| panic!("{said}"));
+    let catalogue = mapping.target().catalogue.expect("a catalogue");
+    assert!(catalogue.events.len() > 50);
+    let ready: Vec<String> = catalogue
+        .events
+        .iter()
+        .map(|event| rule_for(event, &mapping))
+        .collect();
+    let (all, said) = load_text(&format!("{head}rules:\n{}", ready.concat()));
+    assert_eq!(said, "");
+    let all = all.expect("rules");
+    for (event, text) in catalogue.events.iter().zip(&ready) {
+        let name = text.trim_start().split(':').next().unwrap_or_default();
+        let explained = all.map_explained(&event.sample());
+        let is_run = |rule: &sluice::mapping::LookedAt| rule.ran && rule.rule == name;
+        let outcome = &explained.outcome;
+        assert!(explained.rules.iter().any(is_run), "{name}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_rule_to_paste_is_valid_for_every_type_over_the_built_in_set() {
+    all_ready_rules_are_valid("version: 1\nimport: [builtin:braze_to_segment]\n");
+}
+
+#[test]
+fn a_rule_to_paste_is_valid_where_there_is_nothing_to_learn_from() {
+    all_ready_rules_are_valid("version: 1\nfor: { source: braze_webhook, sink: segment }\n");
+}
+
+#[test]
+fn coverage_shows_a_rule_to_paste_for_a_type_without_one() {
+    let rules = "\
+version: 1
+for: { source: braze_webhook, sink: segment }
+templates:
+  base:
+    type: track
+    userId: { $from: $.user.external_user_id, $missing: { skip: anonymous } }
+    messageId: $.id
+rules:
+  opened:
+    on: users.messages.email.Open
+    emit: { $extends: base, event: Opened, properties: { campaign_id: $.properties.campaign_id } }
+";
+    let folder = folder(rules, "version: 1\ntests: {}\n");
+    let answer = ask(folder.path(), &["coverage", "--unmapped"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let wanted = "  users_messages_email_send:
+    on: users.messages.email.Send
+    emit:
+      $extends: base
+      event: Email Send
+      timestamp: { $from: $.time, $as: timestamp }
+      properties:
+";
+    assert!(answer.stdout.contains(wanted), "{}", answer.stdout);
+    assert_eq!(ask(folder.path(), &["coverage", "--strict"]).code, 1);
+
+    let all = json(&ask(folder.path(), &["coverage", "--format", "json"]));
+    let of = |name: &str| {
+        let types = all["types"].as_array().expect("types");
+        types.iter().find(|one| one["type"] == name).cloned()
+    };
+    let opened = of("users.messages.email.Open").expect("the type");
+    assert_eq!(opened["rules"], serde_json::json!(["opened"]));
+    assert_eq!(opened["becomes"], "track · Opened");
+    let unused = opened["unused_fields"].as_array().expect("fields");
+    assert!(unused.iter().any(|field| field == "properties.user_agent"));
+    assert!(!unused.iter().any(|field| field == "properties.campaign_id"));
+    assert!(of("users.messages.email.Send").expect("the type")["rule_to_paste"].is_string());
 }

@@ -9,22 +9,27 @@ use sluice_sdk::catalogue::EventType;
 use super::mappings::{Choice, catalogues};
 use super::output::{self, Shape};
 use crate::diagnostics::{Files, Format, has_errors};
-use crate::mapping::{Explained, Mapped, Mapping};
+use crate::mapping::{Mapped, Mapping, Output, rule_for};
 
-/// Show each event type of the source with the rule on it and what it becomes.
+/// Show each event type of the source with the rule on it, what it becomes, and which of its fields
+/// go nowhere.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   sluice coverage
-  sluice coverage --unmapped               only types that no rule is on
+  sluice coverage --unmapped               types that no rule is on, each with a rule to paste
+  sluice coverage --strict                 exit 1 if there is a type without a rule
   sluice coverage --fields                 with the fields that go nowhere
   sluice coverage --mappings mappings/my_set --format json")]
 pub struct Args {
     #[command(flatten)]
     choice: Choice,
-    /// Only types that no rule is on.
+    /// Only types that no rule is on, each with a rule to paste.
     #[arg(long)]
     unmapped: bool,
+    /// Exit with 1 if there is a type without a rule.
+    #[arg(long)]
+    strict: bool,
     /// Show for each type the fields that its rule does not use.
     #[arg(long)]
     fields: bool,
@@ -38,8 +43,9 @@ struct Row<'a> {
     event: &'a EventType,
     rules: Vec<String>,
     becomes: String,
-    is_unmapped: bool,
     unused: Vec<&'a str>,
+    /// For a type without a rule.
+    to_paste: Option<String>,
 }
 
 /// Run it.
@@ -64,31 +70,47 @@ pub fn run(args: &Args) -> ExitCode {
         .iter()
         .map(|event| row(event, &mapping))
         .collect();
-    let unmapped = rows.iter().filter(|row| row.is_unmapped).count();
+    let total = rows.len();
+    let unmapped = rows.iter().filter(|row| row.to_paste.is_some()).count();
     if args.unmapped {
-        rows.retain(|row| row.is_unmapped);
+        rows.retain(|row| row.to_paste.is_some());
     }
     match args.format {
-        Shape::Json => output::print(&output::json(&machine(&rows))),
+        Shape::Json => output::print(&output::json(&json!({
+            "catalogue": catalogue.version,
+            "event_types": total,
+            "unmapped": unmapped,
+            "types": machine(&rows),
+        }))),
         Shape::Human => {
             output::print(&human(&rows, args.fields));
+            if args.unmapped {
+                output::print(&to_paste(&rows));
+            }
             output::print(&format!(
-                "\n{} of {}, {} without a rule\n",
-                output::number(rows.len(), "event type"),
+                "\n{} of {}, {unmapped} without a rule{}\n",
+                output::number(total, "event type"),
                 catalogue.version,
-                unmapped
+                match unmapped {
+                    0 => "",
+                    _ if args.unmapped => "",
+                    _ => " (`--unmapped` shows a rule to paste for each)",
+                }
             ));
         }
+    }
+    if args.strict && unmapped > 0 {
+        return output::problems();
     }
     output::good()
 }
 
 fn row<'a>(event: &'a EventType, mapping: &Mapping) -> Row<'a> {
     let explained = mapping.map_explained(&event.sample());
-    let rules: Vec<String> = explained
+    let mut rules: Vec<String> = explained
         .rules
         .iter()
-        .filter(|rule| rule.ran || explained.rules.len() == 1)
+        .filter(|rule| rule.ran)
         .map(|rule| rule.rule.clone())
         .collect();
     let becomes = match &explained.outcome {
@@ -100,17 +122,22 @@ fn row<'a>(event: &'a EventType, mapping: &Mapping) -> Row<'a> {
             })
             .collect::<Vec<_>>()
             .join(", "),
-        Mapped::Skipped { reason, .. } => format!("skipped: {reason}"),
+        Mapped::Skipped { reason, rule } => {
+            // One that is not opted in decides as well.
+            rules.extend(rule.clone().filter(|rule| !rules.contains(rule)));
+            format!("skipped: {reason}")
+        }
         Mapped::Dead { reason, .. } => format!("dead letter: {reason}"),
         Mapped::Unmapped => "no rule".to_owned(),
         Mapped::NotSelected => "not selected".to_owned(),
     };
+    let is_unmapped = explained.outcome == Mapped::Unmapped;
     Row {
         event,
+        unused: unused(event, &rules, mapping),
         rules,
         becomes,
-        is_unmapped: explained.outcome == Mapped::Unmapped,
-        unused: unused(event, &explained),
+        to_paste: is_unmapped.then(|| rule_for(event, mapping)),
     }
 }
 
@@ -128,19 +155,23 @@ pub fn title(body: &Value, spec: Option<&DocumentSpec>) -> String {
     }
 }
 
-/// Fields whose path stands in no output of the rules that ran.
-fn unused<'a>(event: &'a EventType, explained: &Explained) -> Vec<&'a str> {
-    if !matches!(explained.outcome, Mapped::Documents(_)) {
+/// Fields that none of these rules reads for a document. A rule that is not opted in counts as if it
+/// were; one that skips reads nothing.
+fn unused<'a>(event: &'a EventType, rules: &[String], mapping: &Mapping) -> Vec<&'a str> {
+    let outputs: Vec<Output> = rules
+        .iter()
+        .flat_map(|rule| mapping.outputs_of(rule))
+        .collect();
+    if outputs.is_empty() {
         return Vec::new();
     }
     let uses = |path: &str| {
         let wanted = format!("$.{path}");
-        explained.fields.iter().any(|field| {
-            field.output.reads.iter().any(|read| {
-                // A spread uses all that is below its path.
-                let is_spread = field.output.is_spread;
+        outputs.iter().any(|output| {
+            output.reads.iter().any(|read| {
                 *read == wanted
-                    || (is_spread && wanted.starts_with(&format!("{read}.")))
+                    // A spread uses all that is below its path.
+                    || (output.is_spread && wanted.starts_with(&format!("{read}.")))
                     || read.starts_with(&format!("{wanted}."))
             })
         })
@@ -151,6 +182,19 @@ fn unused<'a>(event: &'a EventType, explained: &Explained) -> Vec<&'a str> {
         .filter(|field| !field.storage_only && !uses(&field.path))
         .map(|field| field.path.as_str())
         .collect()
+}
+
+fn to_paste(rows: &[Row<'_>]) -> String {
+    let rules: String = rows
+        .iter()
+        .filter_map(|row| row.to_paste.as_deref())
+        .collect();
+    match rules.is_empty() {
+        true => String::new(),
+        false => format!(
+            "\nTo send them, paste what you want under `rules:` in a file of your own:\n\n{rules}"
+        ),
+    }
 }
 
 fn human(rows: &[Row<'_>], show_fields: bool) -> String {
@@ -198,8 +242,9 @@ fn machine(rows: &[Row<'_>]) -> Value {
                 "documented": row.event.documented,
                 "rules": row.rules,
                 "becomes": row.becomes,
-                "unmapped": row.is_unmapped,
+                "unmapped": row.to_paste.is_some(),
                 "unused_fields": row.unused,
+                "rule_to_paste": row.to_paste,
             })
         })
         .collect()

@@ -26,13 +26,14 @@ pub fn yaml_flow(value: &Value) -> String {
     }
 }
 
-/// One member a line, `indent` spaces in, each line with its end. Lists stand on one line.
+/// One member a line, `indent` spaces in, each line with its end. Lists and operators (keys that begin
+/// with `$`) stand on one line.
 pub fn yaml_block(members: &serde_json::Map<String, Value>, indent: usize) -> String {
     let mut out = String::new();
     for (key, value) in members {
         let _ = write!(out, "{:indent$}{}:", "", text(key));
         match value {
-            Value::Object(inner) if !inner.is_empty() => {
+            Value::Object(inner) if inner.keys().any(|key| !key.starts_with('$')) => {
                 out.push('\n');
                 out.push_str(&yaml_block(inner, indent + 2));
             }

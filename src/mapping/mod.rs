@@ -14,6 +14,7 @@
 //! | `compiled` | the fast way, from bytes to bytes |
 //! | `run` | which rules run on an event, and what comes of them together |
 //! | `explain` | where the parts of a document come from |
+//! | `ready` | a rule to paste for a type that has none |
 //! | `testing` | `*.test.yaml` |
 //! | `schema` | JSON Schema of the files, for editors |
 //!
@@ -32,6 +33,7 @@ mod merge;
 mod outcome;
 mod paths;
 mod plan;
+mod ready;
 mod rests;
 mod run;
 pub mod schema;
@@ -54,6 +56,7 @@ pub use self::load::load;
 pub use self::outcome::{
     Explained, Field, LookedAt, Mapped, MappedDocument, Output, Read, RuleInfo, Stopped,
 };
+pub use self::ready::rule_for;
 pub use self::run::Mapping;
 
 /// Something that names mapping files.

@@ -8,10 +8,12 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::evaluate::{self, Stop};
-use super::explain::explain;
+use super::explain::{explain, outputs};
 use super::load::Origin;
 use super::plan::{Action, Rule, TypePattern};
-use super::{Explained, LookedAt, Mapped, MappedDocument, Options, RuleInfo, Target, convert};
+use super::{
+    Explained, LookedAt, Mapped, MappedDocument, Options, Output, RuleInfo, Target, convert,
+};
 
 /// Why an event is skipped for which the connector's own `when` does not hold.
 pub(super) const NOT_WHEN: &str = "when";
@@ -131,6 +133,15 @@ impl Mapping {
     /// All rules, in the order they are tried.
     pub fn rules(&self) -> &[RuleInfo] {
         &self.infos
+    }
+
+    /// Everything that the rule of this name may put into its documents.
+    pub fn outputs_of(&self, name: &str) -> Vec<Output> {
+        self.rules
+            .iter()
+            .filter(|rule| *rule.name == *name)
+            .flat_map(|rule| outputs(rule, &self.origin))
+            .collect()
     }
 
     /// What the rules were checked against.

@@ -19,7 +19,7 @@ use crate::mapping::{Mapping, Options};
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  sluice diff builtin:braze_to_segment mappings              with an example event of every type
+  sluice diff builtin:SET mappings                           with an example event of every type
   sluice diff old/mappings mappings --events recorded.ndjson
   sluice diff old/mappings mappings --events data            the journal of a sluice, also a running one
   sluice diff a b --events recorded/ --ignore timestamp --ignore 'context.*'
