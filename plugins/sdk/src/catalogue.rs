@@ -3,16 +3,47 @@
 //! A catalogue helps people (validation, completion, samples, coverage). It never decides at run
 //! time: unknown types and fields are normal.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// Event types of one system at one version.
+///
+/// Read from a file with whatever reads its format, such as `serde_yaml::from_str`. There, fields that
+/// several types share are written once under `groups`, and a type takes them in with `use`; a field
+/// of the type itself wins over one of a group. [`file_schema`] describes such a file.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "File")]
 pub struct Catalogue {
     /// The state of the source system it describes.
     pub version: String,
     /// All known types.
     pub events: Vec<EventType>,
+}
+
+/// A catalogue as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: String,
+    #[serde(default)]
+    groups: HashMap<String, Vec<Field>>,
+    events: Vec<EventType>,
+}
+
+impl TryFrom<File> for Catalogue {
+    type Error = String;
+
+    fn try_from(mut file: File) -> Result<Self, String> {
+        for event in &mut file.events {
+            event.take_in(&file.groups)?;
+        }
+        Ok(Self {
+            version: file.version,
+            events: file.events,
+        })
+    }
 }
 
 /// One event type.
@@ -32,6 +63,9 @@ pub struct EventType {
     /// Odd things to know.
     #[serde(default)]
     pub note: String,
+    /// Groups of the file whose fields are among `fields`.
+    #[serde(default, rename = "use")]
+    pub uses: Vec<String>,
     /// All known fields.
     #[serde(default)]
     pub fields: Vec<Field>,
@@ -154,6 +188,23 @@ impl Catalogue {
 }
 
 impl EventType {
+    /// The fields of the groups first, those of the type itself over them.
+    fn take_in(&mut self, groups: &HashMap<String, Vec<Field>>) -> Result<(), String> {
+        let own = std::mem::take(&mut self.fields);
+        for name in &self.uses {
+            let group = groups
+                .get(name)
+                .ok_or_else(|| format!("{}: there is no group `{name}`", self.name))?;
+            for field in group {
+                put(&mut self.fields, field.clone());
+            }
+        }
+        for field in own {
+            put(&mut self.fields, field);
+        }
+        Ok(())
+    }
+
     /// The field at this dotted path.
     pub fn field(&self, path: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.path == path)
@@ -191,6 +242,13 @@ impl EventType {
             }
         }
         event
+    }
+}
+
+fn put(fields: &mut Vec<Field>, field: Field) {
+    match fields.iter_mut().find(|known| known.path == field.path) {
+        Some(known) => *known = field,
+        None => fields.push(field),
     }
 }
 
@@ -324,6 +382,26 @@ mod tests {
             .collect();
         assert_eq!(ids.len(), 10_000);
         assert_ne!(event.synthesize(7, 3)["id"], event.synthesize(8, 3)["id"]);
+    }
+
+    #[test]
+    fn groups_are_taken_in_and_a_types_own_field_wins() {
+        let read = |uses: &str| {
+            serde_json::from_value::<Catalogue>(json!({
+                "version": "1",
+                "groups": {"core": [{"path": "id", "type": "string"}, {"path": "at", "type": "timestamp"}]},
+                "events": [{"type": "a", "group": "g", "use": [uses], "fields": [{"path": "id", "type": "integer"}]}]
+            }))
+        };
+        let catalogue = read("core").expect("good");
+        let kinds: Vec<_> = catalogue.events[0]
+            .fields
+            .iter()
+            .map(|it| it.kind)
+            .collect();
+        assert_eq!(kinds, [FieldType::Integer, FieldType::Timestamp]);
+        let error = read("cor").expect_err("no such group").to_string();
+        assert!(error.contains("a: there is no group `cor`"), "{error}");
     }
 
     #[test]
