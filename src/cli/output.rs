@@ -95,6 +95,9 @@ pub fn report(
 ) -> ExitCode {
     let text = render(diagnostics, files, format, has_colour());
     print(&text);
+    let is_quiet = diagnostics
+        .iter()
+        .all(|one| one.severity == Severity::Allowed);
     if format == Format::Human && !diagnostics.is_empty() {
         let count = |severity| {
             diagnostics
@@ -103,13 +106,18 @@ pub fn report(
                 .count()
         };
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+        let allowed = match count(Severity::Allowed) {
+            0 => String::new(),
+            count => format!(", {count} allowed"),
+        };
         print(&format!(
-            "\n{}, {}\n",
+            "{}{}, {}{allowed}\n",
+            if is_quiet { "" } else { "\n" },
             number(errors, "error"),
             number(warnings, "warning")
         ));
     }
-    if has_errors(diagnostics) || (is_strict && !diagnostics.is_empty()) {
+    if has_errors(diagnostics) || (is_strict && !is_quiet) {
         problems()
     } else {
         good()

@@ -4,11 +4,14 @@
 //! place up by searching text. All problems of all files are collected, then shown by the one
 //! renderer in three forms (human, json, github).
 
+mod allow;
+pub mod codes;
 mod render;
 mod suggest;
 mod write;
 mod yaml;
 
+pub use allow::{Allowance, Allows, forget_used};
 pub use render::{Format, render};
 pub use suggest::{did_you_mean, nearest};
 pub use write::{yaml_block, yaml_flow};
@@ -32,6 +35,11 @@ pub struct Span {
 }
 
 impl Span {
+    /// Whether another span lies in this one.
+    pub fn contains(self, other: Self) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+
     /// A part of this span: `offset` bytes in, `len` bytes long; for places inside a plain scalar.
     pub fn part(self, offset: usize, len: usize) -> Self {
         let start = self
@@ -171,6 +179,8 @@ impl Files {
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
+    /// Known and meant; counts for nothing.
+    Allowed,
     /// Runs, but probably not as meant.
     Warning,
     /// Does not run.
@@ -194,6 +204,8 @@ pub struct Diagnostic {
     pub related: Vec<(Span, String)>,
     /// Further sentences.
     pub notes: Vec<String>,
+    /// Why it counts for nothing, if it is allowed.
+    pub allowed: Option<Allowance>,
 }
 
 impl Diagnostic {
@@ -207,6 +219,7 @@ impl Diagnostic {
             label: String::new(),
             related: Vec::new(),
             notes: Vec::new(),
+            allowed: None,
         }
     }
 
@@ -228,6 +241,7 @@ impl Diagnostic {
             label: String::new(),
             related: Vec::new(),
             notes: Vec::new(),
+            allowed: None,
         }
     }
 

@@ -24,6 +24,7 @@ pub fn render(diagnostics: &[Diagnostic], files: &Files, format: Format, colour:
     match format {
         Format::Human => sorted
             .iter()
+            .filter(|one| one.severity != Severity::Allowed)
             .map(|diagnostic| human(diagnostic, files, colour))
             .collect::<Vec<_>>()
             .join("\n"),
@@ -33,7 +34,11 @@ pub fn render(diagnostics: &[Diagnostic], files: &Files, format: Format, colour:
             text.push('\n');
             text
         }
-        Format::Github => sorted.iter().map(|one| github(one, files)).collect(),
+        Format::Github => sorted
+            .iter()
+            .filter(|one| one.severity != Severity::Allowed)
+            .map(|one| github(one, files))
+            .collect(),
     }
 }
 
@@ -41,6 +46,7 @@ fn word(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+        Severity::Allowed => "allowed",
     }
 }
 
@@ -60,7 +66,7 @@ fn human(diagnostic: &Diagnostic, files: &Files, colour: bool) -> String {
     let paint = Paint(colour);
     let tone = match diagnostic.severity {
         Severity::Error => "1;31",
-        Severity::Warning => "1;33",
+        Severity::Warning | Severity::Allowed => "1;33",
     };
     let head = format!("{}[{}]", word(diagnostic.severity), diagnostic.code);
     let place = diagnostic
@@ -141,6 +147,8 @@ fn machine(diagnostic: &Diagnostic, files: &Files) -> Value {
             .map(|(span, text)| json!({"message": text, "place": place(*span, files)}))
             .collect::<Vec<_>>(),
         "notes": diagnostic.notes,
+        "allowed": diagnostic.allowed.as_ref()
+            .map(|it| json!({"reason": it.reason, "place": place(it.place, files)})),
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config::{self, Config, MessageId, Mode};
 use crate::diagnostics::{Diagnostic, Files, has_errors};
-use crate::mapping::{self, Expression, Mapping, Options, Reference, Target};
+use crate::mapping::{self, Expression, Mapping, Options, PersonalRules, Reference, Target};
 
 /// All that `run` needs.
 pub struct Prepared {
@@ -76,7 +76,7 @@ fn connectors(
             .when
             .as_ref()
             .and_then(|(when, span)| match Expression::parse(when) {
-                Ok(when) => Some(when),
+                Ok(when) => Some((when, *span)),
                 Err(problem) => {
                     diagnostics.push(Diagnostic::error("bad-expression", *span, problem.message));
                     None
@@ -85,8 +85,10 @@ fn connectors(
         let options = Options {
             include: connector.events.include.clone(),
             exclude: connector.events.exclude.clone(),
-            when,
+            when_place: when.as_ref().map(|(_, span)| *span),
+            when: when.map(|(when, _)| when),
             identity_suffix: (connector.message_id == MessageId::Connector).then(|| name.clone()),
+            personal: PersonalRules::default(),
         };
         let mapping = mapping::load(&references, files, Some(target), options, diagnostics);
         if let Some(mapping) = mapping {

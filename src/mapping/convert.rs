@@ -13,7 +13,8 @@ use regex::Regex;
 use serde_json::{Number, Value};
 use sha2::{Digest, Sha256};
 
-use crate::diagnostics::Node;
+use super::kinds::Kinds;
+use crate::diagnostics::{Node, Span};
 
 /// The work of a conversion.
 pub type Convert = Arc<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
@@ -23,6 +24,10 @@ pub type Convert = Arc<dyn Fn(Value) -> Result<Value, String> + Send + Sync>;
 pub struct Conversion {
     /// Its name in the table.
     pub name: &'static str,
+    /// Its row, which says what it takes and gives.
+    pub row: &'static Row,
+    /// Where it stands.
+    pub span: Span,
     run: Convert,
 }
 
@@ -50,6 +55,21 @@ pub enum Make {
     With(fn(&Node) -> Result<Convert, String>),
 }
 
+/// What a conversion gives, as far as it can be known beforehand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gives {
+    /// These kinds; it never fails on what it takes.
+    Always(Kinds),
+    /// These kinds, if it does not fail.
+    Perhaps(Kinds),
+    /// A text that is empty only if the one it came from is.
+    Text,
+    /// A text, or a list, which may be empty whatever came in.
+    Other(Kinds),
+    /// ISO 8601 with a zone, if it does not fail.
+    Time,
+}
+
 /// One conversion.
 pub struct Row {
     /// The word in the file.
@@ -58,6 +78,10 @@ pub struct Row {
     pub says: &'static str,
     /// How it is used, as YAML.
     pub example: &'static str,
+    /// What it can take.
+    pub takes: Kinds,
+    /// What it gives.
+    pub gives: Gives,
     /// The work.
     pub make: Make,
 }
@@ -75,102 +99,136 @@ pub static ROWS: &[Row] = &[
         name: "string",
         says: "numbers and true/false as text",
         example: "string",
+        takes: Kinds::SCALAR,
+        gives: Gives::Always(Kinds::TEXT),
         make: Make::Plain(string),
     },
     Row {
         name: "integer",
         says: "a whole number, from a number or its text",
         example: "integer",
+        takes: Kinds::NUMBER.or(Kinds::TEXT),
+        gives: Gives::Perhaps(Kinds::INTEGER),
         make: Make::Plain(integer),
     },
     Row {
         name: "number",
         says: "a number, from a number or its text",
         example: "number",
+        takes: Kinds::NUMBER.or(Kinds::TEXT),
+        gives: Gives::Perhaps(Kinds::NUMBER),
         make: Make::Plain(number),
     },
     Row {
         name: "boolean",
         says: "true or false, from \"true\", \"1\", 1, \"false\", \"0\", 0",
         example: "boolean",
+        takes: Kinds::SCALAR,
+        gives: Gives::Perhaps(Kinds::BOOLEAN),
         make: Make::Plain(boolean),
     },
     Row {
         name: "timestamp",
         says: "unix seconds or ISO 8601 to ISO 8601 in UTC with milliseconds",
         example: "timestamp",
+        takes: Kinds::NUMBER.or(Kinds::TEXT),
+        gives: Gives::Time,
         make: Make::Plain(|value| instant(value, 1).map(iso)),
     },
     Row {
         name: "timestamp_ms",
         says: "unix milliseconds or ISO 8601 to ISO 8601 in UTC with milliseconds",
         example: "timestamp_ms",
+        takes: Kinds::NUMBER.or(Kinds::TEXT),
+        gives: Gives::Time,
         make: Make::Plain(|value| instant(value, 1000).map(iso)),
     },
     Row {
         name: "date",
         says: "unix seconds or ISO 8601 to the day in UTC, such as 2026-09-01",
         example: "date",
+        takes: Kinds::NUMBER.or(Kinds::TEXT),
+        gives: Gives::Perhaps(Kinds::TEXT),
         make: Make::Plain(|value| instant(value, 1).map(day)),
     },
     Row {
         name: "json",
         says: "parse a text that holds JSON",
         example: "json",
+        takes: Kinds::TEXT,
+        gives: Gives::Perhaps(Kinds::ANY),
         make: Make::Plain(json),
     },
     Row {
         name: "json_string",
         says: "the value as a JSON text",
         example: "json_string",
+        takes: Kinds::ANY,
+        gives: Gives::Always(Kinds::TEXT),
         make: Make::Plain(|value| Ok(Value::String(value.to_string()))),
     },
     Row {
         name: "lowercase",
         says: "all letters small",
         example: "lowercase",
+        takes: Kinds::TEXT,
+        gives: Gives::Text,
         make: Make::Plain(|value| text(value, |text| text.to_lowercase())),
     },
     Row {
         name: "uppercase",
         says: "all letters capital",
         example: "uppercase",
+        takes: Kinds::TEXT,
+        gives: Gives::Text,
         make: Make::Plain(|value| text(value, |text| text.to_uppercase())),
     },
     Row {
         name: "trim",
         says: "without white space at both ends",
         example: "trim",
+        takes: Kinds::TEXT,
+        gives: Gives::Text,
         make: Make::Plain(|value| text(value, |text| text.trim().to_owned())),
     },
     Row {
         name: "sha256",
         says: "SHA-256 of the text, in hexadecimal",
         example: "sha256",
+        takes: Kinds::SCALAR,
+        gives: Gives::Always(Kinds::TEXT),
         make: Make::Plain(|value| Ok(Value::String(sha256_hex(&plain_text(&value)?)))),
     },
     Row {
         name: "hmac_sha256",
         says: "HMAC-SHA-256 of the text under a key, in hexadecimal",
         example: "{hmac_sha256: {key: \"${HASH_KEY}\"}}",
+        takes: Kinds::SCALAR,
+        gives: Gives::Perhaps(Kinds::TEXT),
         make: Make::With(make_hmac),
     },
     Row {
         name: "round",
         says: "a number with so many digits after the point",
         example: "{round: 2}",
+        takes: Kinds::NUMBER.or(Kinds::TEXT),
+        gives: Gives::Perhaps(Kinds::NUMBER),
         make: Make::With(make_round),
     },
     Row {
         name: "split",
         says: "a list of texts, cut at a separator",
         example: "{split: \",\"}",
+        takes: Kinds::TEXT,
+        gives: Gives::Always(Kinds::LIST),
         make: Make::With(make_split),
     },
     Row {
         name: "replace",
         says: "replace all matches of a regular expression",
         example: "{replace: {pattern: \"\\\\s+\", with: \" \"}}",
+        takes: Kinds::TEXT,
+        gives: Gives::Other(Kinds::TEXT),
         make: Make::With(make_replace),
     },
 ];
@@ -179,7 +237,7 @@ pub static ROWS: &[Row] = &[
 ///
 /// # Errors
 /// A sentence about a wrong or missing argument.
-pub fn make(row: &'static Row, argument: Option<&Node>) -> Result<Conversion, String> {
+pub fn make(row: &'static Row, argument: Option<&Node>, span: Span) -> Result<Conversion, String> {
     let run = match (&row.make, argument) {
         (Make::Plain(run), None) => Arc::new(*run) as Convert,
         (Make::Plain(_), Some(_)) => return Err(format!("`{}` takes no argument", row.name)),
@@ -193,6 +251,8 @@ pub fn make(row: &'static Row, argument: Option<&Node>) -> Result<Conversion, St
     };
     Ok(Conversion {
         name: row.name,
+        row,
+        span,
         run,
     })
 }

@@ -224,16 +224,7 @@ impl Nodes {
 }
 
 fn collect_steps(steps: &[Step], found: &mut Vec<String>) {
-    let names: Vec<&str> = steps
-        .iter()
-        .map_while(|step| match step {
-            Step::Name(name) => Some(name.as_str()),
-            Step::Index(_) => None,
-        })
-        .collect();
-    if !names.is_empty() {
-        found.push(names.join("."));
-    }
+    found.extend(paths::dotted(steps));
 }
 
 impl Operand {

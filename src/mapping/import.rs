@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::syntax::{self, Module, Named};
 use crate::builtin::MAPPINGS;
-use crate::diagnostics::{Diagnostic, Files, Node, Span, did_you_mean, parse_yaml};
+use crate::diagnostics::{Allows, Diagnostic, Files, Node, Span, did_you_mean, parse_yaml};
 
 /// Where a file is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,6 +81,8 @@ pub struct Loader<'a> {
     pub files: &'a mut Files,
     /// All problems.
     pub diagnostics: &'a mut Vec<Diagnostic>,
+    /// What is allowed in all files that were read.
+    pub allows: Allows,
     modules: HashMap<Place, Option<Arc<Module>>>,
     stack: Vec<Vec<Place>>,
 }
@@ -99,6 +101,7 @@ impl<'a> Loader<'a> {
         Self {
             files,
             diagnostics,
+            allows: Allows::default(),
             modules: HashMap::new(),
             stack: Vec::new(),
         }
@@ -230,7 +233,11 @@ impl<'a> Loader<'a> {
             }
         };
         match parse_yaml(file, self.files) {
-            Ok(node) => Some(Arc::new(syntax::module(&node, self.diagnostics))),
+            Ok(node) => {
+                let module = syntax::module(&node, self.diagnostics);
+                self.allows.extend(&module.allows);
+                Some(Arc::new(module))
+            }
             Err(error) => {
                 self.diagnostics.push(*error);
                 None

@@ -4,13 +4,18 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::Value;
+use sluice_sdk::catalogue::EventType;
 use sluice_sdk::{sinks, sources};
 
 use super::compile::{self, Compiler, FieldUse, Tables};
+use super::expression::Expression;
 use super::import::{Loader, Part, Place, Set};
+use super::personal::PersonalData;
 use super::plan::{Rule, TypePattern};
 use super::{Mapping, Options, Reference, Target, check, merge, syntax};
-use crate::diagnostics::{Diagnostic, FileId, Files, Node, Severity, Span, did_you_mean, nearest};
+use crate::diagnostics::{
+    Allows, Diagnostic, FileId, Files, Node, Severity, Span, did_you_mean, nearest,
+};
 
 /// Read, check and compile mappings. `None` comes with at least one error.
 ///
@@ -23,10 +28,11 @@ pub fn load(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Mapping> {
     let mut found = Vec::new();
-    let set = read(references, files, &mut found);
+    let (set, mut allows) = read(references, files, &mut found);
     let target = target.unwrap_or_else(|| target_of(&set, &mut found));
-    let rules = compile_set(&set, target, &mut found);
+    let (rules, personal) = compile_set(&set, target, &options, &mut found);
     deduplicate(&mut found);
+    allows.apply(&mut found);
     let has_errors = crate::diagnostics::has_errors(&found);
     if rules.is_empty() && !has_errors {
         found.push(Diagnostic {
@@ -36,8 +42,17 @@ pub fn load(
         diagnostics.append(&mut found);
         return None;
     }
+    let when = options.when.clone().zip(options.when_place);
+    let mapping =
+        (!has_errors).then(|| Mapping::new(rules, Origin::of(&set), personal, target, options));
+    if let (Some(mapping), Some((when, span))) = (&mapping, when) {
+        selection(mapping, &when, span, &mut found);
+    }
+    allows.apply(&mut found);
+    allows.report_unused(&mut found);
+    let has_errors = crate::diagnostics::has_errors(&found);
     diagnostics.append(&mut found);
-    (!has_errors).then(|| Mapping::new(rules, Origin::of(&set), target, options))
+    mapping.filter(|_| !has_errors)
 }
 
 /// Where things stand, for explanations and for the coverage of tests.
@@ -73,7 +88,32 @@ impl Origin {
     }
 }
 
-fn read(references: &[Reference], files: &mut Files, diagnostics: &mut Vec<Diagnostic>) -> Set {
+/// The connector's own condition against the types that it selects.
+fn selection(mapping: &Mapping, when: &Expression, span: Span, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(catalogue) = mapping.target.catalogue else {
+        return;
+    };
+    let types: Vec<&EventType> = catalogue
+        .events
+        .iter()
+        .filter(|event| mapping.selects(&event.name))
+        .collect();
+    let fields: Vec<FieldUse> = when
+        .fields()
+        .into_iter()
+        .map(|dotted| FieldUse { dotted, span })
+        .collect();
+    let mut uses = check::FieldUses::default();
+    uses.add(&fields, &types);
+    uses.check(diagnostics);
+    check::check_when(when, span, &types, "`when` of this connector", diagnostics);
+}
+
+fn read(
+    references: &[Reference],
+    files: &mut Files,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (Set, Allows) {
     let mut loader = Loader::new(files, diagnostics);
     let mut places: Vec<Place> = Vec::new();
     for reference in references {
@@ -84,7 +124,8 @@ fn read(references: &[Reference], files: &mut Files, diagnostics: &mut Vec<Diagn
             }
         }
     }
-    loader.group(&places, 0)
+    let set = loader.group(&places, 0);
+    (set, loader.allows)
 }
 
 fn target_of(set: &Set, diagnostics: &mut Vec<Diagnostic>) -> Target {
@@ -149,7 +190,12 @@ fn merged(
     layers.fold(first, |below, layer| merge(&below, &layer.node, omitted))
 }
 
-fn compile_set(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) -> Vec<Rule> {
+fn compile_set(
+    set: &Set,
+    target: Target,
+    options: &Options,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> (Vec<Rule>, PersonalData) {
     let mut omitted = merge::Omitted::new();
     let templates: HashMap<String, Node> = set
         .templates
@@ -190,14 +236,30 @@ fn compile_set(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) -> 
         let Some(rule) = rule else { continue };
         if let Some(catalogue) = target.catalogue {
             check::unknown_types(&rule, catalogue, diagnostics);
-            uses.add(&fields, &check::types_of(&rule, catalogue));
-        }
-        if let Some(spec) = target.document {
-            check::documents(&rule, spec, diagnostics);
+            let types = check::types_of(&rule, catalogue);
+            uses.add(&fields, &types);
+            if let Some(when) = &rule.when {
+                // A glob may well be narrowed by a field that not all of its types have.
+                let named: Vec<&EventType> = types
+                    .iter()
+                    .copied()
+                    .filter(|event| check::is_named(&rule, event))
+                    .collect();
+                let whose = format!("`when` of `{}`", rule.name);
+                check::check_when(when, rule.when_place, &named, &whose, diagnostics);
+            }
         }
         rules.push(rule);
     }
     uses.check(diagnostics);
+    let personal = PersonalData::new(&options.personal, target.catalogue, diagnostics);
+    let ends = check::Ends {
+        catalogue: target.catalogue,
+        spec: target.document,
+        personal: &personal,
+        when: options.when.as_ref(),
+    };
+    check::documents(&rules, ends, diagnostics);
     check::unreachable(&rules, target.catalogue, diagnostics);
     // What no rule uses is read as well: a mistake in it would wait there for its first user.
     let used_templates = resolver.used.clone();
@@ -237,7 +299,7 @@ fn compile_set(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) -> 
             diagnostics,
         );
     }
-    rules
+    (rules, personal)
 }
 
 fn compile_rule(
@@ -296,6 +358,7 @@ fn compile_rule(
             .map(|(text, span)| TypePattern::new(&text, Some(span)))
             .collect(),
         when,
+        when_place: node.get("when").map_or(top.span, |when| when.span),
         action: compiler.action(node, top.span)?,
         goes_on: node
             .get("continue")

@@ -6,10 +6,12 @@
 //! | `import` | which files, and how they lie over one another |
 //! | `merge` | `import` and `$extends` |
 //! | `compile` | trees become plans; every path, expression, conversion read |
+//! | `kinds` | what a value may be before any event is there |
 //! | `check` | plans against catalogue, documents and one another |
 //! | `load` | all of the above, in order |
 //! | `rests` | what `$rest` leaves out |
 //! | `plan` | what is left of a mapping when it is loaded |
+//! | `personal` | what rules may see of personal fields |
 //! | `evaluate` | a plan and an event become a document: the plain way, right first |
 //! | `compiled` | the fast way, from bytes to bytes |
 //! | `run` | which rules run on an event, and what comes of them together |
@@ -28,10 +30,12 @@ mod evaluate;
 mod explain;
 mod expression;
 mod import;
+mod kinds;
 mod load;
 mod merge;
 mod outcome;
 mod paths;
+mod personal;
 mod plan;
 mod ready;
 mod rests;
@@ -56,6 +60,7 @@ pub use self::load::load;
 pub use self::outcome::{
     Explained, Field, LookedAt, Mapped, MappedDocument, Output, Read, RuleInfo, Stopped,
 };
+pub use self::personal::{PersonalRules, Treatment};
 pub use self::ready::rule_for;
 pub use self::run::Mapping;
 
@@ -90,4 +95,8 @@ pub struct Options {
     pub when: Option<Expression>,
     /// Put behind every identity.
     pub identity_suffix: Option<String>,
+    /// Place of `when`.
+    pub when_place: Option<Span>,
+    /// What rules may see of personal fields.
+    pub personal: PersonalRules,
 }

@@ -176,15 +176,7 @@ impl Path {
 
     /// The dotted name of the place in the event, as catalogues write it; up to the first index.
     pub fn dotted(&self) -> Option<String> {
-        let names: Vec<&str> = self
-            .steps
-            .iter()
-            .map_while(|step| match step {
-                Step::Name(name) => Some(name.as_str()),
-                Step::Index(_) => None,
-            })
-            .collect();
-        (self.root == Root::Event && !names.is_empty()).then(|| names.join("."))
+        dotted(&self.steps).filter(|_| self.root == Root::Event)
     }
 
     /// For a path that takes whole children of its beginning: their names, or `None` for all.
@@ -211,6 +203,20 @@ impl Path {
             _ => None,
         }
     }
+}
+
+/// The dotted name that steps begin with, up to the first index.
+pub fn dotted(steps: &[Step]) -> Option<String> {
+    let names: Vec<&str> = steps
+        .iter()
+        .map_while(|step| match step {
+            Step::Name(name) => Some(name.as_str()),
+            Step::Index(_) => None,
+        })
+        .collect();
+    // A name with a dot in it is no field of a catalogue.
+    let is_plain = !names.is_empty() && names.iter().all(|name| !name.contains('.'));
+    is_plain.then(|| names.join("."))
 }
 
 /// Follow steps down a tree.

@@ -164,6 +164,8 @@ pub struct Operator {
     pub invalid: Option<Policy>,
     /// For messages: the member it is the value of, and where from.
     pub about: String,
+    /// Place of the key that names the source.
+    pub span: Span,
 }
 
 /// Where an operator's value comes from.
@@ -238,6 +240,8 @@ pub struct Rule {
     pub when: Option<Expression>,
     /// The same, as written.
     pub when_text: Option<String>,
+    /// Place of `when`, or of the rule.
+    pub when_place: Span,
     /// What it does.
     pub action: Action,
     /// `continue`

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::evaluate::{self, Stop};
 use super::explain::{explain, outputs};
 use super::load::Origin;
+use super::personal::PersonalData;
 use super::plan::{Action, Rule, TypePattern};
 use super::{
     Explained, LookedAt, Mapped, MappedDocument, Options, Output, RuleInfo, Target, convert,
@@ -29,6 +30,7 @@ pub struct Mapping {
     /// Where things stand.
     pub(super) origin: Origin,
     infos: Vec<RuleInfo>,
+    pub(super) personal: PersonalData,
     pub(super) target: Target,
     pub(super) options: Options,
     include: Vec<TypePattern>,
@@ -38,7 +40,13 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    pub(super) fn new(rules: Vec<Rule>, origin: Origin, target: Target, options: Options) -> Self {
+    pub(super) fn new(
+        rules: Vec<Rule>,
+        origin: Origin,
+        personal: PersonalData,
+        target: Target,
+        options: Options,
+    ) -> Self {
         let infos = rules
             .iter()
             .map(|rule| RuleInfo {
@@ -61,6 +69,7 @@ impl Mapping {
         let mut mapping = Self {
             origin,
             infos,
+            personal,
             target,
             include: patterns(&options.include),
             exclude: patterns(&options.exclude),
@@ -235,6 +244,7 @@ impl Mapping {
         if !self.is_wanted(event_type) {
             return Mapped::NotSelected;
         }
+        let mut protected = None;
         let mut all = Combined::default();
         for at in &*self.candidates(event_type) {
             let rule = &self.rules[*at];
@@ -261,7 +271,8 @@ impl Mapping {
                 }
                 _ => {
                     tell(true, "ran".to_owned());
-                    self.apply(rule, event, &mut all);
+                    let seen = protected.get_or_insert_with(|| self.protected(event));
+                    self.apply(rule, seen, &mut all);
                 }
             }
             if !rule.goes_on {
@@ -269,6 +280,16 @@ impl Mapping {
             }
         }
         all.finish()
+    }
+
+    /// The event as documents may be made of it.
+    fn protected<'e>(&self, event: &'e Value) -> Cow<'e, Value> {
+        if self.personal.is_idle() {
+            return Cow::Borrowed(event);
+        }
+        let mut event = event.clone();
+        self.personal.protect(&mut event);
+        Cow::Owned(event)
     }
 
     fn apply(&self, rule: &Rule, event: &Value, all: &mut Combined) {

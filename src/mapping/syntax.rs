@@ -4,7 +4,7 @@
 //! templates, paths) comes later.
 
 use super::merge::is_omit;
-use crate::diagnostics::{Diagnostic, Entry, Kind, Node, Span, did_you_mean};
+use crate::diagnostics::{Allows, Diagnostic, Entry, Kind, Node, Span, did_you_mean};
 
 /// A named part of a file.
 #[derive(Debug, Clone)]
@@ -32,9 +32,19 @@ pub struct Module {
     pub tables: Vec<Named>,
     /// `rules`
     pub rules: Vec<Named>,
+    /// `allow` and `$allow`, wherever they stand.
+    pub allows: Allows,
 }
 
-const KEYS: &[&str] = &["version", "import", "for", "templates", "tables", "rules"];
+const KEYS: &[&str] = &[
+    "version",
+    "import",
+    "for",
+    "templates",
+    "tables",
+    "rules",
+    "allow",
+];
 /// Keys of a rule.
 pub const RULE_KEYS: &[&str] = &[
     "on",
@@ -45,6 +55,7 @@ pub const RULE_KEYS: &[&str] = &[
     "continue",
     "opt_in",
     "description",
+    "allow",
 ];
 
 /// A key that does not belong where it stands.
@@ -70,6 +81,9 @@ pub fn wrong_type(node: &Node, what: &str, expected: &str) -> Diagnostic {
 /// Read the parts of a file.
 pub fn module(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Module {
     let mut module = Module::default();
+    let mut node = node.clone();
+    take_allows(&mut node, &mut module.allows, diagnostics);
+    let node = &node;
     let Some(entries) = node.as_map() else {
         diagnostics
             .push(wrong_type(node, "a mapping file", "a map").label("begin with `version: 1`"));
@@ -100,6 +114,8 @@ pub fn module(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Module {
                     rule(named, diagnostics);
                 }
             }
+            // Read before all else.
+            "allow" => {}
             _ => diagnostics.push(unknown_key(entry, KEYS, "a mapping file")),
         }
     }
@@ -118,6 +134,69 @@ pub fn module(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Module {
         );
     }
     module
+}
+
+/// Take `$allow` out of everything that is language, and read `allow` of the file and of rules.
+fn take_allows(file: &mut Node, allows: &mut Allows, diagnostics: &mut Vec<Diagnostic>) {
+    if let Some(allow) = file.get("allow") {
+        let whole = Span {
+            start: 0,
+            end: u32::MAX,
+            ..file.span
+        };
+        allows.read(allow, Some(whole), diagnostics);
+    }
+    for key in ["templates", "rules"] {
+        let Kind::Map(parts) = &mut file.kind else {
+            return;
+        };
+        let Some(part) = parts.iter_mut().find(|entry| entry.key == key) else {
+            continue;
+        };
+        let Kind::Map(named) = &mut part.value.kind else {
+            continue;
+        };
+        for entry in named {
+            if key == "rules"
+                && let Some(allow) = entry.value.get("allow")
+            {
+                allows.read(allow, Some(scope(entry)), diagnostics);
+            }
+            take(entry, allows, diagnostics);
+        }
+    }
+}
+
+/// From the key to the end of the value.
+fn scope(entry: &Entry) -> Span {
+    Span {
+        end: entry.value.span.end.max(entry.key_span.end),
+        ..entry.key_span
+    }
+}
+
+fn take(entry: &mut Entry, allows: &mut Allows, diagnostics: &mut Vec<Diagnostic>) {
+    if entry.key == "$const" {
+        return;
+    }
+    let scope = scope(entry);
+    let mut below = vec![&mut entry.value];
+    while let Some(node) = below.pop() {
+        match &mut node.kind {
+            Kind::List(items) => below.extend(items),
+            Kind::Map(entries) => {
+                let is_allow = |entry: &Entry| entry.key == "$allow";
+                if let Some(allow) = entries.iter().find(|entry| is_allow(entry)) {
+                    allows.read(&allow.value, Some(scope), diagnostics);
+                }
+                entries.retain(|entry| !is_allow(entry));
+                for entry in entries {
+                    take(entry, allows, diagnostics);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 fn version(node: &Node, diagnostics: &mut Vec<Diagnostic>) {
@@ -215,6 +294,8 @@ fn rule(rule: &Named, diagnostics: &mut Vec<Diagnostic>) {
             continue;
         }
         match entry.key.as_str() {
+            // Read before all else.
+            "allow" => {}
             "on" => {
                 texts(value, "`on`", diagnostics);
             }

@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use sluice_sdk::catalogue::Catalogue;
 use sluice_sdk::{DocumentKind, DocumentSpec, ValueRule};
 
+mod soundness;
+
 use super::*;
 use crate::diagnostics::render;
 use crate::diagnostics::{Diagnostic, Files};

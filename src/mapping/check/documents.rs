@@ -1,28 +1,28 @@
-//! Documents of rules against what the sink takes.
+//! Documents of rules against what the sink takes: kinds and names of members.
 
 use serde_json::Value;
-use sluice_sdk::{DocumentKind, DocumentSpec, ValueRule};
+use sluice_sdk::{DocumentKind, DocumentSpec};
 
-use crate::diagnostics::{Diagnostic, Span, did_you_mean, nearest};
+use crate::diagnostics::{Diagnostic, did_you_mean, nearest};
 use crate::mapping::paths::is_like_path;
-use crate::mapping::plan::{Action, Expr, Object, Rule, Source};
+use crate::mapping::plan::{Expr, Object, Rule};
 
-/// The documents of a rule against what the sink takes.
-pub fn documents(rule: &Rule, spec: &DocumentSpec, diagnostics: &mut Vec<Diagnostic>) {
-    let Action::Emit(documents) = &rule.action else {
-        return;
-    };
-    for (_, document) in documents {
-        document_is_valid(rule, document, spec, diagnostics);
-    }
-}
+/// Something is wrong about the kind of a document; what else is, depends on it.
+pub struct Wrong;
 
-fn document_is_valid(
+/// The kind of a document, and what can be said of it whatever the event is: its kind is known, no
+/// member is there that the sink does not know, none is missing altogether.
+///
+/// `None` when the kind comes from the event.
+///
+/// # Errors
+/// When something is wrong about the kind itself, which is said.
+pub fn document<'s>(
     rule: &Rule,
     document: &Object,
-    spec: &DocumentSpec,
+    spec: &'s DocumentSpec,
     diagnostics: &mut Vec<Diagnostic>,
-) {
+) -> Result<Option<&'s DocumentKind>, Wrong> {
     let is_open = !document.copies.is_empty() || !document.rests.is_empty();
     let meant = unknown_members(document, spec, diagnostics);
     let is_meant = |name: &str| meant.iter().any(|one| one == name);
@@ -33,10 +33,10 @@ fn document_is_valid(
             .find(|member| member.key == name && !is_nothing(&member.value))
     };
     if spec.kinds.is_empty() {
-        return;
+        return Ok(None);
     }
     let kind: &DocumentKind = match member(spec.kind_member) {
-        None if is_open || is_meant(spec.kind_member) => return,
+        None if is_meant(spec.kind_member) => return Err(Wrong),
         None => {
             diagnostics.push(
                 Diagnostic::error(
@@ -47,16 +47,20 @@ fn document_is_valid(
                         rule.name, spec.kind_member
                     ),
                 )
-                .label(format!("one of {}", kind_names(spec))),
+                .label(if is_open {
+                    "write it out: nobody knows what a spread will bring".to_owned()
+                } else {
+                    format!("one of {}", kind_names(spec))
+                }),
             );
-            return;
+            return Err(Wrong);
         }
         Some(found) => match &found.value {
             Expr::Const(Value::String(name)) => {
                 match spec.kinds.iter().find(|kind| kind.name == name) {
                     Some(kind) => kind,
                     // A path was meant, as was said.
-                    None if is_like_path(name) => return,
+                    None if is_like_path(name) => return Err(Wrong),
                     None => {
                         diagnostics.push(
                             Diagnostic::error(
@@ -67,12 +71,12 @@ fn document_is_valid(
                             .label(did_you_mean(name, spec.kinds.iter().map(|kind| kind.name)))
                             .note(format!("it takes: {}", kind_names(spec))),
                         );
-                        return;
+                        return Err(Wrong);
                     }
                 }
             }
-            // From the event or unknown: seen when it is there.
-            _ => return,
+            // From the event, or wrong in itself.
+            _ => return Ok(None),
         },
     };
     for alternatives in kind.required {
@@ -97,9 +101,7 @@ fn document_is_valid(
             ));
         }
     }
-    for (path, value_rule) in kind.members {
-        check_member(document, path, *value_rule, diagnostics);
-    }
+    Ok(Some(kind))
 }
 
 /// Members that the sink refuses in any document. Gives the names they were meant to be, so that a
@@ -164,64 +166,4 @@ fn kind_names(spec: &DocumentSpec) -> String {
 
 fn is_nothing(expr: &Expr) -> bool {
     matches!(expr, Expr::Omit | Expr::Const(Value::Null))
-}
-
-fn check_member(object: &Object, path: &str, rule: ValueRule, diagnostics: &mut Vec<Diagnostic>) {
-    let (first, rest) = match path.split_once('.') {
-        Some((first, rest)) => (first, Some(rest)),
-        None => (path, None),
-    };
-    let Some(member) = object.members.iter().find(|member| member.key == first) else {
-        return;
-    };
-    match (&member.value, rest) {
-        (Expr::Object(inner), Some(rest)) => check_member(inner, rest, rule, diagnostics),
-        (_, Some(_)) => {}
-        (value, None) => check_value(value, member.span, path, rule, diagnostics),
-    }
-}
-
-fn check_value(
-    value: &Expr,
-    span: Span,
-    name: &str,
-    rule: ValueRule,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    let expected = match rule {
-        ValueRule::Text => "a text that is not empty",
-        ValueRule::Time => "an ISO 8601 time with zone",
-        ValueRule::Object => "an object",
-    };
-    let is_wrong = match (value, rule) {
-        (Expr::Const(Value::Null) | Expr::Omit | Expr::Unknown | Expr::Path(_), _) => false,
-        // A path was meant, as was said.
-        (Expr::Const(Value::String(text)), _) if is_like_path(text) => false,
-        (Expr::Const(Value::String(text)), ValueRule::Text) => text.is_empty(),
-        (Expr::Const(Value::String(text)), ValueRule::Time) => {
-            text.parse::<jiff::Timestamp>().is_err()
-        }
-        (Expr::Const(Value::Object(_)) | Expr::Object(_), ValueRule::Object) => false,
-        (Expr::Const(_) | Expr::Object(_) | Expr::List(_), _) => true,
-        (Expr::Operator(operator), rule) => match &operator.source {
-            Source::If {
-                then, otherwise, ..
-            } if operator.conversions.is_empty() => {
-                for branch in then.iter().chain(otherwise) {
-                    check_value(branch, span, name, rule, diagnostics);
-                }
-                false
-            }
-            Source::Text(_) => rule == ValueRule::Object && operator.conversions.is_empty(),
-            Source::Each { .. } => operator.conversions.is_empty(),
-            _ => false,
-        },
-    };
-    if is_wrong {
-        diagnostics.push(Diagnostic::error(
-            "wrong-member",
-            span,
-            format!("`{name}` must be {expected}"),
-        ));
-    }
 }

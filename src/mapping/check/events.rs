@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use sluice_sdk::catalogue::{Catalogue, EventType, FieldType};
 
+use super::facts;
+use super::findings::some;
+use super::flow::is_below;
 use crate::diagnostics::{Diagnostic, Span, did_you_mean, nearest};
 use crate::mapping::compile::FieldUse;
+use crate::mapping::expression::Expression;
 use crate::mapping::plan::Rule;
 
 /// The catalogue's types that a rule is on.
@@ -13,13 +17,15 @@ pub fn types_of<'c>(rule: &Rule, catalogue: &'c Catalogue) -> Vec<&'c EventType>
     catalogue
         .events
         .iter()
-        .filter(|event| {
-            rule.on.iter().any(|pattern| {
-                pattern.matches(&event.name)
-                    || event.aliases.iter().any(|alias| pattern.matches(alias))
-            })
-        })
+        .filter(|event| is_on(rule, event))
         .collect()
+}
+
+/// Whether a rule is on a type, under whichever of its names.
+pub fn is_on(rule: &Rule, event: &EventType) -> bool {
+    rule.on.iter().any(|pattern| {
+        pattern.matches(&event.name) || event.aliases.iter().any(|alias| pattern.matches(alias))
+    })
 }
 
 /// Types that a rule names and the catalogue does not know.
@@ -54,21 +60,59 @@ pub fn unknown_types(rule: &Rule, catalogue: &Catalogue, diagnostics: &mut Vec<D
     }
 }
 
-fn knows(event: &EventType, dotted: &str) -> bool {
+/// Whether a rule names a type in full, and not by a glob.
+pub fn is_named(rule: &Rule, event: &EventType) -> bool {
+    rule.on
+        .iter()
+        .filter(|pattern| pattern.glob.is_none())
+        .any(|pattern| pattern.text == event.name || event.aliases.contains(&pattern.text))
+}
+
+/// Whether events of this type can have something at this place.
+pub fn knows(event: &EventType, dotted: &str) -> bool {
     // A type that is known by name only says nothing about its fields.
     dotted == "event_type"
         || event.fields.is_empty()
         || event.fields.iter().any(|field| {
             field.path == dotted
-                || field
-                    .path
-                    .strip_prefix(dotted)
-                    .is_some_and(|rest| rest.starts_with('.'))
-                || (field.kind == FieldType::Object
-                    && dotted
-                        .strip_prefix(field.path.as_str())
-                        .is_some_and(|rest| rest.starts_with('.')))
+                || is_below(&field.path, dotted)
+                || (field.kind == FieldType::Object && is_below(dotted, &field.path))
         })
+}
+
+/// A condition that can never hold for some of the types it is asked about, as they lack the field.
+///
+/// Where no type has it, the field itself is wrong, which is said elsewhere.
+pub fn check_when(
+    when: &Expression,
+    span: Span,
+    types: &[&EventType],
+    whose: &str,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for clause in facts::when_holds(when) {
+        let (with, without): (Vec<&EventType>, Vec<&EventType>) = types
+            .iter()
+            .partition(|event| clause.iter().any(|path| knows(event, path)));
+        if with.is_empty() || without.is_empty() {
+            continue;
+        }
+        let fields: Vec<String> = clause.iter().map(|path| format!("`{path}`")).collect();
+        let names: Vec<String> = without.iter().map(|event| event.name.clone()).collect();
+        let (all, count) = (types.len(), names.len());
+        diagnostics.push(
+            Diagnostic::warning(
+                "when-never-holds",
+                span,
+                format!(
+                    "{whose} needs {}, which {count} of the {all} types do not have",
+                    fields.join(" or ")
+                ),
+            )
+            .label("it never holds for these; leave them out, or ask for another field")
+            .note(format!("without it: {}", some(&names))),
+        );
+    }
 }
 
 /// Where fields are named, with all types of all rules that come by there.

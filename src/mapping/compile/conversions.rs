@@ -42,7 +42,7 @@ impl Compiler<'_> {
                 );
                 continue;
             };
-            match convert::make(row, argument) {
+            match convert::make(row, argument, item.span) {
                 Ok(conversion) => found.push(conversion),
                 Err(message) => {
                     let span = argument.map_or(item.span, |argument| argument.span);

@@ -138,6 +138,7 @@ impl Compiler<'_> {
             missing,
             invalid,
             about: format!("{about} (from {from})"),
+            span: source_entry.key_span,
         }))
     }
 

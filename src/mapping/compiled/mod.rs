@@ -94,8 +94,11 @@ impl Mapper {
     ///
     /// `event_type` is the event's own `event_type`.
     pub fn map(&mut self, event_type: &str, event: &[u8]) -> Mapped {
+        // Where personal fields are hashed or dropped, the plain evaluator does it.
+        let is_plain = self.mapping.personal.treated(event_type).next().is_some();
         let fast = std::str::from_utf8(event)
             .ok()
+            .filter(|_| !is_plain)
             .and_then(|text| self.map_text(event_type, text).ok());
         fast.unwrap_or_else(|| self.mapping.map_bytes(event_type, event))
     }

@@ -1,0 +1,314 @@
+//! All codes of messages: what each means, and whether it can be allowed.
+//!
+//! docs/diagnostics.md is made from this table and from docs/diagnostics.yaml, which has a wrong and a
+//! right example for each; a test runs them and keeps the page fresh.
+
+/// One code.
+#[derive(Debug, Clone, Copy)]
+pub struct Code {
+    /// The stable name.
+    pub name: &'static str,
+    /// What it means and why it matters.
+    pub says: &'static str,
+    /// Whether `allow` can take the weight off it: where a person may know better.
+    pub is_allowable: bool,
+}
+
+const fn code(name: &'static str, says: &'static str) -> Code {
+    Code {
+        name,
+        says,
+        is_allowable: false,
+    }
+}
+
+const fn lint(name: &'static str, says: &'static str) -> Code {
+    Code {
+        name,
+        says,
+        is_allowable: true,
+    }
+}
+
+/// All codes, those of files first, then mappings, then configs, then tests.
+pub static CODES: &[Code] = &[
+    code(
+        "yaml-syntax",
+        "The file is not YAML. Tabs cannot indent, and brackets and quotes need their other half.",
+    ),
+    code(
+        "yaml-limit",
+        "The file is larger, deeper or has more values than any mapping needs. The limits are 8 MiB, 64 levels and 200,000 values with aliases expanded; they keep a hostile file from costing more than a message.",
+    ),
+    code("yaml-tag", "YAML tags such as `!env` have no meaning here."),
+    code(
+        "yaml-key",
+        "A key must be a plain text; maps and lists as keys are not understood.",
+    ),
+    code(
+        "yaml-merge-key",
+        "YAML merge keys (`<<`) are refused: `$extends` says the same, with rules that can be read up.",
+    ),
+    code(
+        "yaml-alias",
+        "A YAML alias stands inside the anchor that it names, and would never end.",
+    ),
+    code("yaml-documents", "One file holds one YAML document."),
+    code("yaml-encoding", "The file is not UTF-8."),
+    code(
+        "duplicate-key",
+        "The same key stands twice in one map. One of the two would be lost in silence.",
+    ),
+    code(
+        "unreadable-file",
+        "The file cannot be read: it is not there, or not ours to read.",
+    ),
+    code("missing-file", "Nothing is there under this name."),
+    lint(
+        "unread-folder",
+        "A folder beside the mapping files holds more of them, and nothing reads it: a folder means the files that lie directly in it.",
+    ),
+    code(
+        "unknown-builtin",
+        "The program holds no mapping set of this name.",
+    ),
+    code("import-cycle", "Files import one another in a circle."),
+    code(
+        "unknown-version",
+        "The version of the language is always 1 today.",
+    ),
+    code(
+        "missing-version",
+        "Every file says the version of its language, so that later versions can read it rightly.",
+    ),
+    code(
+        "unknown-key",
+        "The key has no meaning at this place. Often it is misspelt, or indented too little or too much.",
+    ),
+    code("missing-key", "A key that is needed is not there."),
+    code(
+        "wrong-type",
+        "The value is of another kind than is needed here.",
+    ),
+    code(
+        "wrong-value",
+        "The value is none of those that are possible here.",
+    ),
+    code("unknown-code", "There is no message with this code."),
+    code(
+        "not-allowable",
+        "This problem cannot be allowed: nothing could run with it.",
+    ),
+    lint(
+        "unused-allow",
+        "An `allow` allows nothing (any more). It would hide the next problem of its kind.",
+    ),
+    code(
+        "no-rules",
+        "The mappings have no rules, so that nothing would ever be sent.",
+    ),
+    code(
+        "duplicate-name",
+        "Two files of one folder have a rule, template or table of the same name. Only an import may lay one over the other.",
+    ),
+    code("missing-on", "The rule does not say which events it is on."),
+    code(
+        "no-outcome",
+        "The rule does not say what becomes of its events: `emit`, `emit_each` or `skip`.",
+    ),
+    code("two-outcomes", "A rule has one outcome; this one has two."),
+    code(
+        "empty-emit-each",
+        "`emit_each` needs at least one document.",
+    ),
+    lint(
+        "unknown-type",
+        "The source's catalogue has no event type of this name.",
+    ),
+    lint(
+        "glob-matches-nothing",
+        "No event type of the catalogue is matched by this glob.",
+    ),
+    lint(
+        "unknown-field",
+        "None of the event types that come by here has this field, so that the value would always be absent.",
+    ),
+    lint(
+        "when-never-holds",
+        "The condition needs a field that some of the types do not have. For these it never holds, and their events are passed over.",
+    ),
+    lint(
+        "unreachable-rule",
+        "An earlier rule takes all events of this one.",
+    ),
+    code(
+        "bad-expression",
+        "The text is no logical expression of RFC 9535.",
+    ),
+    code("bad-path", "The text is no JSONPath of RFC 9535."),
+    code(
+        "not-a-path",
+        "A path is needed here; paths into the event begin with `$.`.",
+    ),
+    code(
+        "path-matches-many",
+        "The path can match many places where one object is needed.",
+    ),
+    code(
+        "item-outside-each",
+        "`$item` is the current item of an `$each`, and there is none here.",
+    ),
+    lint(
+        "text-like-path",
+        "The text begins with `$` and a letter, as if a path was meant; as it stands it is sent as it is.",
+    ),
+    code(
+        "unknown-operator",
+        "There is no operator of this name. Keys that begin with `$` belong to the language.",
+    ),
+    code(
+        "mixed-operator",
+        "An operator stands among keys that it cannot be combined with.",
+    ),
+    code(
+        "no-source",
+        "The operator does not say where its value comes from.",
+    ),
+    code("two-sources", "A value has one source."),
+    code("unknown-conversion", "There is no conversion of this name."),
+    code(
+        "bad-conversion",
+        "The conversion's setting is missing or cannot be used.",
+    ),
+    lint(
+        "impossible-conversion",
+        "The conversion can never take what comes: the catalogue says that the field is of another type.",
+    ),
+    code("bad-text", "A brace in a `$text` is never closed."),
+    code("unknown-table", "There is no table of this name."),
+    lint("unused-table", "Nothing looks anything up in this table."),
+    code("unknown-template", "There is no template of this name."),
+    lint("unused-template", "Nothing uses this template."),
+    code("extends-cycle", "Templates extend one another in a circle."),
+    code(
+        "too-large",
+        "With all templates put in, the rules have more values than any mapping needs.",
+    ),
+    lint(
+        "omit-nothing",
+        "`$omit` takes out what a template, an imported rule or a spread put in the same place, and nothing of the kind is there.",
+    ),
+    lint("unknown-kind", "The sink takes no documents of this kind."),
+    lint(
+        "unknown-member",
+        "The sink knows no member of this name and would drop it, or the whole document.",
+    ),
+    lint(
+        "missing-member",
+        "The sink needs a member that the document does not have.",
+    ),
+    lint(
+        "wrong-member",
+        "The value can never be what the sink takes here.",
+    ),
+    lint(
+        "may-not-fit",
+        "The value can be something that the sink does not take here, and the document would become a dead letter.",
+    ),
+    lint(
+        "may-be-missing",
+        "The sink needs this member, and it comes from a field that can be null or absent. Say what then: skip, dead letter, or another value.",
+    ),
+    lint(
+        "may-be-empty",
+        "The sink takes no empty text here, and this can become one.",
+    ),
+    lint(
+        "spread-may-not-fit",
+        "A spread may bring members that the sink does not take, or takes of another type only.",
+    ),
+    code(
+        "unknown-personal-field",
+        "No event type has a field of this name, so that nothing would be hashed or dropped by it.",
+    ),
+    code(
+        "no-personal-fields",
+        "The source has no catalogue that says which fields are personal.",
+    ),
+    lint(
+        "hashed-twice",
+        "The connector hashes this field, and the rule hashes the hash once more. Whoever compares it with the hash of the plain value finds no match.",
+    ),
+    lint(
+        "other-target",
+        "The mapping file says with `for` that it is written for other plugins than those of the connector.",
+    ),
+    code("empty-config", "The config is empty."),
+    code(
+        "missing-variable",
+        "An environment variable has no value and the config gives no default.",
+    ),
+    code(
+        "bad-placeholder",
+        "The text in `${…}` is no name of a variable.",
+    ),
+    code("invalid-value", "The value does not fit the setting."),
+    code(
+        "invalid-setting",
+        "The plugin cannot work with this setting.",
+    ),
+    code(
+        "bad-schema",
+        "The plugin's own schema is not usable; this is a mistake of the plugin.",
+    ),
+    code(
+        "bad-name",
+        "The name cannot be used: it names files and metrics too.",
+    ),
+    code("no-sources", "A config needs at least one source."),
+    code("no-connectors", "A config needs at least one connector."),
+    code(
+        "unknown-plugin",
+        "There is no plugin of this name in this build.",
+    ),
+    code(
+        "unknown-source",
+        "The connector reads a source that the config does not have.",
+    ),
+    lint(
+        "unused-source",
+        "No connector reads this source: its events are kept and go nowhere.",
+    ),
+    lint(
+        "unknown-event-type",
+        "The source's catalogue has no event type like this. It may be new, or misspelt.",
+    ),
+    lint(
+        "same-identity",
+        "Two connectors can send the same event to one system under one identity, and the system drops the second.",
+    ),
+    lint(
+        "alerts-not-sent",
+        "This version reads `alerts` and sends none yet.",
+    ),
+    lint(
+        "contact-without-alerts",
+        "Nobody is told through this contact yet: problems are only logged.",
+    ),
+    code("no-tests", "There are no tests at this place."),
+    code("no-event", "The test does not say which event it is about."),
+    code(
+        "no-catalogue",
+        "A sample is asked for, and the source has no catalogue.",
+    ),
+];
+
+/// The code of this name.
+pub fn find(name: &str) -> Option<&'static Code> {
+    CODES.iter().find(|code| code.name == name)
+}
+
+/// All names.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    CODES.iter().map(|code| code.name)
+}
