@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
+<<<<<<< Updated upstream
+=======
+use sluice_sdk::DocumentSpec;
+>>>>>>> Stashed changes
 
 use crate::diagnostics::Span;
 
@@ -41,10 +45,16 @@ pub struct MappedDocument {
     pub rule: Arc<str>,
     /// Its name in `emit_each`.
     pub name: Option<Arc<str>>,
-    /// Compact JSON.
+    /// JSON.
     pub body: Bytes,
+}
+
+impl MappedDocument {
     /// What the sink knows it by.
-    pub identity: Option<String>,
+    pub fn identity(&self, spec: Option<&DocumentSpec>) -> Option<String> {
+        let body: Value = serde_json::from_slice(&self.body).ok()?;
+        Some(body.get(spec?.identity?)?.as_str()?.to_owned())
+    }
 }
 
 /// A rule, for lists and counts.

@@ -301,12 +301,11 @@ impl Mapping {
         for (name, plan) in documents {
             match evaluate::document(plan, event) {
                 Ok(mut body) => {
-                    let identity = self.identify(&mut body, rule, name.as_deref(), is_later);
+                    self.identify(&mut body, rule, name.as_deref(), is_later);
                     all.documents.push(MappedDocument {
                         rule: Arc::clone(&rule.name),
                         name: name.clone(),
                         body: Bytes::from(Value::Object(body).to_string()),
-                        identity,
                     });
                 }
                 Err(stop) => all.stop(stop, &rule.name),
@@ -321,34 +320,39 @@ impl Mapping {
         rule: &Rule,
         name: Option<&str>,
         is_later: bool,
-    ) -> Option<String> {
-        let member = self.target.document?.identity?;
+    ) {
+        let member = self.target.document.and_then(|spec| spec.identity);
         // One that is no text is wrong for the sink, which says so; nothing is put behind it.
-        let given = body.get(member)?.as_str()?;
-        let identity = self.identity(given, rule, name, is_later)?;
-        if identity != given {
-            body.insert(member.to_owned(), Value::String(identity.clone()));
+        if let Some(member) = member
+            && let Some(Value::String(given)) = body.get_mut(member)
+            && let Some(distinct) = self.distinct(given, rule, name, is_later)
+        {
+            *given = distinct;
         }
-        Some(identity)
     }
 
-    /// The identity of a document that gives itself `given`: distinct for each document of an event.
-    pub(super) fn identity(
+    /// The identity instead of the one that a document gives itself, so that it is distinct for each
+    /// document of an event and short enough; `None` if it is already.
+    pub(super) fn distinct(
         &self,
         given: &str,
         rule: &Rule,
         name: Option<&str>,
         is_later: bool,
     ) -> Option<String> {
-        let spec = self.target.document?;
-        let mut identity = given.to_owned();
+        let chars_max = self.target.document?.identity_chars_max;
         let rule = is_later.then_some(&*rule.name);
         let suffixes = [name, rule, self.options.identity_suffix.as_deref()];
+        let is_short = given.len() <= chars_max || given.chars().count() <= chars_max;
+        if is_short && suffixes.iter().all(Option::is_none) {
+            return None;
+        }
+        let mut identity = given.to_owned();
         for suffix in suffixes.into_iter().flatten() {
             identity.push(':');
             identity.push_str(suffix);
         }
-        if identity.chars().count() > spec.identity_chars_max {
+        if identity.chars().count() > chars_max {
             identity = convert::sha256_hex(&identity);
         }
         Some(identity)

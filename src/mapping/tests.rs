@@ -587,7 +587,7 @@ fn names(mapped: &Mapped) -> String {
                     "{}/{}={}",
                     one.rule,
                     one.name.as_deref().unwrap_or("-"),
-                    one.identity.as_deref().unwrap_or("-")
+                    one.identity(Some(&SPEC)).as_deref().unwrap_or("-")
                 )
             })
             .collect::<Vec<_>>()

@@ -105,11 +105,7 @@ impl Mapper {
 
     fn map_text(&mut self, event_type: &str, text: &str) -> Result<Mapped, Halt> {
         if !self.programs.contains_key(event_type) {
-            if self.programs.len() >= PROGRAMS_MAX {
-                return Err(Halt::Odd);
-            }
-            let program = Program::new(&self.mapping, event_type);
-            self.programs.insert(event_type.to_owned(), program);
+            self.add_program(event_type)?;
         }
         let program = &self.programs[event_type];
         scan::scan(text, &program.wanted.trie, &mut self.spans)?;
@@ -157,6 +153,15 @@ impl Mapper {
         }
         Ok(all.finish())
     }
+
+    fn add_program(&mut self, event_type: &str) -> Result<(), Halt> {
+        if self.programs.len() >= PROGRAMS_MAX {
+            return Err(Halt::Odd);
+        }
+        let program = Program::new(&self.mapping, event_type);
+        self.programs.insert(event_type.to_owned(), program);
+        Ok(())
+    }
 }
 
 /// Where documents are written.
@@ -188,12 +193,11 @@ impl Documents<'_> {
             match writer.document(plan, scope) {
                 Ok(()) => {
                     let place = writer.identity.take();
-                    let identity = self.identify(place, rule, name.as_deref(), is_later);
+                    self.identify(place, rule, name.as_deref(), is_later);
                     all.documents.push(MappedDocument {
                         rule: Arc::clone(&rule.name),
                         name: name.clone(),
                         body: self.cut(),
-                        identity,
                     });
                 }
                 Err(Halt::Stop(stop)) => all.stop(stop, &rule.name),
@@ -210,15 +214,15 @@ impl Documents<'_> {
         rule: &Rule,
         name: Option<&str>,
         is_later: bool,
-    ) -> Option<String> {
-        let place = place?;
-        let given: String = serde_json::from_slice(&self.out[place.clone()]).ok()?;
-        let identity = self.mapping.identity(&given, rule, name, is_later)?;
-        if identity != given {
-            let json = serde_json::Value::from(identity.as_str()).to_string();
+    ) {
+        let distinct = place.clone().and_then(|place| {
+            let given = write::plain(std::str::from_utf8(&self.out[place]).ok()?)?;
+            self.mapping.distinct(&given, rule, name, is_later)
+        });
+        if let (Some(place), Some(distinct)) = (place, distinct) {
+            let json = serde_json::Value::from(distinct).to_string();
             self.out.splice(place, json.into_bytes());
         }
-        Some(identity)
     }
 
     fn cut(&mut self) -> Bytes {

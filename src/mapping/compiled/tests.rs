@@ -109,7 +109,7 @@ fn comparable(mapped: &Mapped) -> Value {
                 json!([
                     &*document.rule,
                     document.name.as_deref(),
-                    document.identity,
+                    document.identity(Some(&SPEC)),
                     body
                 ])
             })

@@ -132,7 +132,7 @@ impl<'a> Scope<'a> {
 }
 
 /// The text of a raw string; nothing else has one.
-fn plain(raw: &str) -> Option<Cow<'_, str>> {
+pub fn plain(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
         serde_json::from_str(raw).ok().map(Cow::Owned)
