@@ -4,10 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
-<<<<<<< Updated upstream
-=======
 use sluice_sdk::DocumentSpec;
->>>>>>> Stashed changes
 
 use crate::diagnostics::Span;
 

@@ -3,10 +3,16 @@
 use serde_json::{Map, Value, json};
 
 use crate::diagnostics::Files;
-use crate::mapping::{Explained, Field, LookedAt, Mapped, Read, Stopped};
+use crate::mapping::{Explained, Field, LookedAt, Mapped, Read, Stopped, Target};
 
 /// The line of one event.
-pub fn line(event: &Value, explained: &Explained, explain: bool, files: &Files) -> Value {
+pub fn line(
+    event: &Value,
+    explained: &Explained,
+    explain: bool,
+    target: &Target,
+    files: &Files,
+) -> Value {
     let mut all = json!({
         "event_type": event["event_type"],
         "id": event["id"],
@@ -20,7 +26,7 @@ pub fn line(event: &Value, explained: &Explained, explain: bool, files: &Files) 
                     json!({
                         "rule": document.rule.as_ref(),
                         "name": document.name.as_deref(),
-                        "identity": document.identity,
+                        "identity": document.identity(target.document),
                         "document": serde_json::from_slice::<Value>(&document.body)
                             .unwrap_or_default(),
                     })

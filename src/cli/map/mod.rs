@@ -136,7 +136,13 @@ impl Show<'_> {
         let text = match self.shape {
             Shape::Human => self.human(event, &explained),
             Shape::Json => {
-                let value = machine::line(event, &explained, self.explain, self.files);
+                let value = machine::line(
+                    event,
+                    &explained,
+                    self.explain,
+                    self.mapping.target(),
+                    self.files,
+                );
                 format!("{value}\n")
             }
         };
