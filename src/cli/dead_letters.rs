@@ -1,25 +1,42 @@
-//! `sluice dead-letters`: what could not be delivered, and why.
+//! `sluice dead-letters`: what could not be delivered, why, and what becomes of it now.
 
+use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
-use super::{load_config, output};
-use crate::engine::StartError;
-use crate::engine::dead_letters::{Filter, for_each_dead_letter};
-use crate::journal::OpenError;
+use super::load_config;
+use super::output::{self, Shape};
+use super::reach::{Admin, Reach};
+use super::replay::{self, parse_time};
+use crate::config::Config;
+use crate::engine::dead_letters::{
+    DeadLetter, DropOrder, Dropped, Filter, LetterSummary, Letters, Page, WholeLetter,
+};
+use crate::engine::replay::{Answer, LettersOrder};
+use crate::journal::DeadLetterKey;
 
 /// Columns of the reason in a list.
 const DETAIL_CHARS: usize = 100;
+/// Letters asked for at a time.
+const PAGE: u64 = 200;
 
-/// List, show or export dead letters. The process must not run: it holds the data folder.
+/// List, show, export, replay or drop dead letters; asks the running process, or the data folder.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  sluice dead-letters list --connector NAME
+  sluice dead-letters list --connector NAME --since 2d
   sluice dead-letters show NAME/17
-  sluice dead-letters export --reason too-large > too-large.ndjson")]
+  sluice dead-letters export --reason too-large > too-large.ndjson
+  sluice dead-letters replay --connector NAME --dry-run   after a rule was mended
+  sluice dead-letters drop --reason too-large --yes
+
+A replay sends the events through the connector's rules of now, under the same identities. What is
+delivered or knowingly skipped leaves; what fails again stays, with the new reason.
+Exit codes: 0 all is well, 1 nothing found, or some failed again, 2 wrong use.")]
 pub struct DeadLettersArgs {
     #[command(subcommand)]
     action: Action,
@@ -28,17 +45,47 @@ pub struct DeadLettersArgs {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// One line a letter: its name, event type, event id, reason.
-    List(Selection),
+    List {
+        #[command(flatten)]
+        selection: Selection,
+        /// human or json.
+        #[arg(long, value_enum, default_value = "human")]
+        format: Shape,
+    },
     /// One letter, whole. It holds personal data: mind where it goes.
     Show {
         /// CONNECTOR/NUMBER, as `list` writes it.
-        letter: String,
+        letter: DeadLetterKey,
         /// The config file.
         #[arg(short, long, default_value = "sluice.yaml", value_name = "FILE")]
         config: PathBuf,
     },
     /// All that fit, one JSON object a line. They hold personal data: mind where they go.
-    Export(Selection),
+    Export {
+        #[command(flatten)]
+        selection: Selection,
+    },
+    /// Send them through the connector's rules and sink once more.
+    Replay {
+        #[command(flatten)]
+        selection: Selection,
+        #[command(flatten)]
+        how: replay::How,
+    },
+    /// Give them up for good; counted as dropped by their reasons.
+    Drop {
+        #[command(flatten)]
+        selection: Selection,
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+        /// Say how many there are; drop nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// human or json.
+        #[arg(long, value_enum, default_value = "human")]
+        format: Shape,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -49,94 +96,322 @@ struct Selection {
     /// Only of this connector; `source:NAME` is what a source set aside.
     #[arg(long)]
     connector: Option<String>,
-    /// Only events of this type.
+    /// Only events of this type; `*` stands for any characters.
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
     /// Only letters whose reason contains this.
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Only letters put here since then: 2026-05-31, 2026-05-31T12:00:00Z, or 2h for two hours ago.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    since: Option<jiff::Timestamp>,
+    /// Only letters put here before then.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    until: Option<jiff::Timestamp>,
+    /// Only this one: CONNECTOR/NUMBER, or the id of an event. May be given several times.
+    #[arg(long, value_name = "ID")]
+    id: Vec<String>,
+    /// The first so many.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
 }
 
-/// Run the command. Exit code 1 when `show` finds nothing.
-pub fn run(args: DeadLettersArgs, colour: bool) -> ExitCode {
-    let (config_path, filter, wanted) = match &args.action {
-        Action::List(selection) | Action::Export(selection) => (
-            &selection.config,
-            Filter {
-                connector: selection.connector.clone(),
-                event_type: selection.event_type.clone(),
-                reason: selection.reason.clone(),
-            },
-            None,
-        ),
-        Action::Show { letter, config } => (config, Filter::default(), Some(letter)),
+impl Selection {
+    fn filter(&self) -> Filter {
+        Filter {
+            connector: self.connector.clone(),
+            event_type: self.event_type.clone(),
+            reason: self.reason.clone(),
+            since: self.since,
+            until: self.until,
+            id: self.id.clone(),
+            limit: self.limit,
+        }
+    }
+}
+
+/// Run the command.
+pub fn run(args: &DeadLettersArgs, colour: bool) -> ExitCode {
+    let config_path = match &args.action {
+        Action::List { selection, .. }
+        | Action::Export { selection }
+        | Action::Replay { selection, .. }
+        | Action::Drop { selection, .. } => {
+            if let Err(problem) = selection.filter().matcher() {
+                return output::wrong_use(&problem);
+            }
+            &selection.config
+        }
+        Action::Show { config, .. } => config,
     };
     let Some(config) = load_config(config_path, colour) else {
-        return ExitCode::from(1);
-    };
-    let mut count = 0_u64;
-    let mut is_read = true;
-    let mut write = |text: &str| {
-        is_read = output::write(text);
-        is_read
-    };
-    let done = for_each_dead_letter(&config, &filter, |key, letter| match &args.action {
-        Action::List(_) => {
-            count += 1;
-            let detail: String = letter.detail.chars().take(DETAIL_CHARS).collect();
-            write(&format!(
-                "{key}  {}  {}  {}: {detail}\n",
-                letter.event_type, letter.event_id, letter.reason
-            ))
-        }
-        Action::Export(_) => {
-            count += 1;
-            let text = serde_json::to_string(letter).unwrap_or_default();
-            write(&format!("{text}\n"))
-        }
-        Action::Show { .. } => {
-            let is_it = wanted.is_some_and(|wanted| *wanted == key.to_string());
-            if is_it {
-                count += 1;
-                let text = serde_json::to_string_pretty(letter).unwrap_or_default();
-                write(&format!("{text}\n"));
-            }
-            !is_it
-        }
-    });
-    if let Err(problem) = done {
-        output::tell(&format!("error: {}\n", explained(&problem)));
         return output::problems();
-    }
-    if !is_read {
-        return output::good();
-    }
-    match (&args.action, count) {
-        (Action::List(_), count) => output::tell(&format!(
-            "{}\n",
-            output::number(usize::try_from(count).unwrap_or(usize::MAX), "dead letter")
-        )),
-        (Action::Show { letter, .. }, 0) => {
-            output::tell(&format!(
-                "error: there is no dead letter `{letter}`; `sluice dead-letters list` has them all\n"
-            ));
-            return ExitCode::from(1);
-        }
-        _ => {}
-    }
-    ExitCode::SUCCESS
+    };
+    let done = match &args.action {
+        Action::List { selection, format } => list(&config, &selection.filter(), *format),
+        Action::Show { letter, .. } => show(&config, letter),
+        Action::Export { selection } => export(&config, &selection.filter()),
+        Action::Replay { selection, how } => replay_letters(&config, selection, how, colour),
+        Action::Drop {
+            selection,
+            yes,
+            dry_run,
+            format,
+        } => drop_letters(&config, selection.filter(), *yes, *dry_run, *format),
+    };
+    done.unwrap_or_else(|problem| {
+        output::tell(&format!("error: {problem}\n"));
+        output::problems()
+    })
 }
 
-/// Why they cannot be read, and what helps.
-fn explained(problem: &StartError) -> String {
-    let StartError::Journal(OpenError::Locked { path, holder }) = problem else {
-        return problem.to_string();
+/// Letters, wherever they are.
+enum Desk {
+    Running(Admin),
+    Folder(Letters),
+    Nothing,
+}
+
+impl Desk {
+    fn open(config: &Config) -> Result<Self, String> {
+        Ok(match Reach::find(config)? {
+            Reach::Running(admin) => Self::Running(admin),
+            Reach::Folder(journal) => Self::Folder(Letters::new(Arc::clone(journal.store()))),
+            Reach::Nothing => Self::Nothing,
+        })
+    }
+
+    fn for_each(
+        &self,
+        filter: &Filter,
+        mut each: impl FnMut(&str, &DeadLetter) -> bool,
+    ) -> Result<(), String> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Folder(letters) => letters
+                .for_each(filter, None, |key, letter| each(&key.to_string(), &letter))
+                .map_err(|problem| problem.to_string()),
+            Self::Running(admin) => {
+                pages::<WholeLetter>(admin, filter, true, |one| each(&one.letter, &one.whole))
+            }
+        }
+    }
+
+    fn summaries(
+        &self,
+        filter: &Filter,
+        mut each: impl FnMut(LetterSummary) -> bool,
+    ) -> Result<(), String> {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Folder(letters) => letters
+                .for_each(filter, None, |key, letter| {
+                    each(LetterSummary::of(key, &letter))
+                })
+                .map_err(|problem| problem.to_string()),
+            Self::Running(admin) => pages(admin, filter, false, each),
+        }
+    }
+
+    fn drop_all(&self, order: &DropOrder) -> Result<Dropped, String> {
+        match self {
+            Self::Nothing => Ok(Dropped::default()),
+            Self::Folder(letters) => letters
+                .drop_all(order)
+                .map_err(|problem| problem.to_string()),
+            Self::Running(admin) => {
+                let body = serde_json::to_value(order).map_err(|problem| problem.to_string())?;
+                admin.json("POST", "/dead-letters/drop", Some(&body))
+            }
+        }
+    }
+}
+
+/// All pages of the admin API, letter by letter.
+fn pages<T: serde::de::DeserializeOwned>(
+    admin: &Admin,
+    filter: &Filter,
+    whole: bool,
+    mut each: impl FnMut(T) -> bool,
+) -> Result<(), String> {
+    let mut left = filter.limit.unwrap_or(u64::MAX);
+    let mut after: Option<String> = None;
+    while left > 0 {
+        let path = list_path(filter, whole, left.min(PAGE), after.as_deref());
+        let page: Page<T> = admin.json("GET", &path, None)?;
+        for letter in page.letters {
+            left = left.saturating_sub(1);
+            if !each(letter) {
+                return Ok(());
+            }
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
+fn list_path(filter: &Filter, whole: bool, limit: u64, after: Option<&str>) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    let ids = (!filter.id.is_empty()).then(|| filter.id.join(","));
+    let pairs = [
+        ("connector", filter.connector.clone()),
+        ("type", filter.event_type.clone()),
+        ("reason", filter.reason.clone()),
+        ("since", filter.since.map(|since| since.to_string())),
+        ("until", filter.until.map(|until| until.to_string())),
+        ("id", ids),
+        ("limit", Some(limit.to_string())),
+        ("after", after.map(str::to_owned)),
+        ("whole", whole.then(|| "true".to_owned())),
+    ];
+    for (name, value) in pairs {
+        if let Some(value) = value {
+            query.append_pair(name, &value);
+        }
+    }
+    format!("/dead-letters?{}", query.finish())
+}
+
+fn list(config: &Config, filter: &Filter, format: Shape) -> Result<ExitCode, String> {
+    let letters = Desk::open(config)?;
+    let mut found = Vec::new();
+    let mut count = 0;
+    letters.summaries(filter, |letter| {
+        count += 1;
+        if format == Shape::Json {
+            found.push(letter);
+            return true;
+        }
+        let detail: String = letter.detail.chars().take(DETAIL_CHARS).collect();
+        output::write(&format!(
+            "{}  {}  {}  {}: {detail}\n",
+            letter.letter, letter.event_type, letter.event_id, letter.reason
+        ))
+    })?;
+    match format {
+        Shape::Json => output::print(&output::json(&json!({"letters": found}))),
+        Shape::Human => output::tell(&format!("{}\n", output::number(count, "dead letter"))),
+    }
+    Ok(output::good())
+}
+
+fn export(config: &Config, filter: &Filter) -> Result<ExitCode, String> {
+    Desk::open(config)?.for_each(filter, |name, letter| {
+        let whole = WholeLetter {
+            letter: name.to_owned(),
+            whole: letter.clone(),
+        };
+        let text = serde_json::to_string(&whole).unwrap_or_default();
+        output::write(&format!("{text}\n"))
+    })?;
+    Ok(output::good())
+}
+
+fn show(config: &Config, key: &DeadLetterKey) -> Result<ExitCode, String> {
+    let filter = Filter {
+        connector: Some(key.connector.clone()),
+        id: vec![key.to_string()],
+        limit: Some(1),
+        ..Filter::default()
     };
-    let holder = holder.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-    format!(
-        "a running process{holder} holds the data folder {}; stop the process first (`sluice \
-         status` counts dead letters while it runs), or take a snapshot of the folder and name it \
-         as `journal.path` in a copy of the config",
-        path.display()
-    )
+    let mut is_there = false;
+    Desk::open(config)?.for_each(&filter, |_, letter| {
+        is_there = true;
+        let text = serde_json::to_string_pretty(letter).unwrap_or_default();
+        output::write(&format!("{text}\n"))
+    })?;
+    if is_there {
+        return Ok(output::good());
+    }
+    Err(format!(
+        "there is no dead letter `{key}`; `sluice dead-letters list` has them all"
+    ))
+}
+
+fn replay_letters(
+    config: &Config,
+    selection: &Selection,
+    how: &replay::How,
+    colour: bool,
+) -> Result<ExitCode, String> {
+    let order = LettersOrder {
+        filter: selection.filter(),
+        rate: how.rate,
+        dry_run: how.dry_run,
+    };
+    let stage = replay::Stage::open(config, &selection.config, colour)?;
+    let body = serde_json::to_value(&order).map_err(|problem| problem.to_string())?;
+    let answer: Answer = stage.ask("/dead-letters/replay", &body, |replays| {
+        replays.replay_letters(order)
+    })?;
+    if answer.replays.is_empty() && answer.dry_runs.is_empty() && answer.not_replayed.is_empty() {
+        output::tell("no dead letter fits; `sluice dead-letters list` has them all\n");
+    }
+    stage.follow(answer, how)
+}
+
+fn drop_letters(
+    config: &Config,
+    filter: Filter,
+    yes: bool,
+    dry_run: bool,
+    format: Shape,
+) -> Result<ExitCode, String> {
+    let letters = Desk::open(config)?;
+    let would = letters.drop_all(&DropOrder {
+        filter: filter.clone(),
+        dry_run: true,
+    })?;
+    if dry_run || would.count == 0 {
+        show_dropped(&would, format);
+        return Ok(output::good());
+    }
+    if !yes {
+        show_dropped(&would, Shape::Human);
+        if !is_confirmed() {
+            return Ok(output::wrong_use(
+                "nothing was dropped; say --yes to drop them for good",
+            ));
+        }
+    }
+    let dropped = letters.drop_all(&DropOrder {
+        filter,
+        dry_run: false,
+    })?;
+    show_dropped(&dropped, format);
+    Ok(output::good())
+}
+
+fn is_confirmed() -> bool {
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return false;
+    }
+    output::tell("They cannot be had back. Drop them? Type yes: ");
+    let mut line = String::new();
+    input.lock().read_line(&mut line).is_ok() && line.trim() == "yes"
+}
+
+fn show_dropped(dropped: &Dropped, format: Shape) {
+    if format == Shape::Json {
+        output::print(&output::json(&json!(dropped)));
+        return;
+    }
+    for (connector, reasons) in &dropped.by_reason {
+        for (reason, count) in reasons {
+            output::print(&format!("{connector}: {count} {reason}\n"));
+        }
+    }
+    let what = match dropped.dry_run {
+        true => "would be dropped",
+        false => "dropped",
+    };
+    let count = usize::try_from(dropped.count).unwrap_or(usize::MAX);
+    output::tell(&format!(
+        "{} {what}\n",
+        output::number(count, "dead letter")
+    ));
 }

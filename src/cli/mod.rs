@@ -16,6 +16,8 @@ mod map;
 mod mappings;
 pub(crate) mod output;
 mod plugins;
+mod reach;
+mod replay;
 mod run;
 mod schema;
 mod status;
@@ -72,6 +74,7 @@ enum Command {
     Plugins(plugins::Args),
     Status(status::StatusArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
+    Replay(replay::ReplayArgs),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -133,7 +136,8 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(&args),
         Command::Plugins(args) => plugins::run(&args),
         Command::Status(args) => status::run(&args, colour),
-        Command::DeadLetters(args) => dead_letters::run(args, colour),
+        Command::DeadLetters(args) => dead_letters::run(&args, colour),
+        Command::Replay(args) => replay::run(&args, colour),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use super::reach::{Admin, explained};
 use super::{load_config, output};
+use crate::engine::dead_letters::LettersStatus;
+use crate::engine::read_status;
 use crate::engine::status::{Balance, Status};
-use crate::engine::{StartError, read_status};
-use crate::journal::OpenError;
 
 /// How the status is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -42,7 +43,11 @@ pub fn run(args: &StatusArgs, colour: bool) -> ExitCode {
     let Some(config) = load_config(&args.config, colour) else {
         return ExitCode::from(1);
     };
-    let running = config.admin.listen.and_then(ask);
+    let running = config.admin.listen.and_then(|listen| {
+        Admin::new(listen)
+            .json::<Status>("GET", "/status", None)
+            .ok()
+    });
     let status = match running.map_or_else(|| read_status(&config), Ok) {
         Ok(status) => status,
         Err(problem) => {
@@ -65,46 +70,6 @@ pub fn run(args: &StatusArgs, colour: bool) -> ExitCode {
         .values()
         .any(|connector| connector.held.is_some());
     ExitCode::from(u8::from(is_held))
-}
-
-/// Why there is no status, and what helps.
-fn explained(problem: &StartError, listen: Option<std::net::SocketAddr>) -> String {
-    let StartError::Journal(OpenError::Locked { path, holder }) = problem else {
-        return problem.to_string();
-    };
-    let holder = holder.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-    let why = listen.map_or_else(
-        || {
-            "its admin listener is off in this config; to ask it, set `admin: { listen: \
-             127.0.0.1:9090 }` and restart it, or stop it first"
-                .to_owned()
-        },
-        |address| {
-            format!(
-                "its admin listener is not reachable at {address}: set `admin: {{ listen: … }}` to \
-                 the address it was started with, or stop it first"
-            )
-        },
-    );
-    format!(
-        "a running process{holder} holds the data folder {}, and {why}",
-        path.display()
-    )
-}
-
-/// The status of the process behind the admin address, if there is one.
-fn ask(listen: std::net::SocketAddr) -> Option<Status> {
-    use std::io::{Read, Write};
-    let patience = std::time::Duration::from_secs(5);
-    let mut stream = std::net::TcpStream::connect_timeout(&listen, patience).ok()?;
-    stream.set_read_timeout(Some(patience)).ok()?;
-    stream
-        .write_all(format!("GET /status HTTP/1.0\r\nHost: {listen}\r\n\r\n").as_bytes())
-        .ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (_, body) = answer.split_once("\r\n\r\n")?;
-    serde_json::from_str(body).ok()
 }
 
 fn human(status: &Status, types: bool) -> String {
@@ -146,6 +111,12 @@ fn human(status: &Status, types: bool) -> String {
             }
         }
     }
+    for (name, letters) in &status.dead_letters {
+        let _ = writeln!(out, "dead letters of {name}: {}", letters_line(letters));
+    }
+    for replay in &status.replays {
+        let _ = writeln!(out, "{}", super::replay::line(replay));
+    }
     if status.connectors.is_empty() {
         let _ = writeln!(out, "nothing has run with this data folder yet");
     }
@@ -161,5 +132,19 @@ fn line(balance: &Balance) -> String {
         balance.dead_total(),
         balance.expired,
         balance.waiting
+    )
+}
+
+fn letters_line(letters: &LettersStatus) -> String {
+    let sum = |counts: &std::collections::BTreeMap<String, u64>| counts.values().sum::<u64>();
+    let left = &letters.left;
+    format!(
+        "{} ever = {} held + {} delivered + {} skipped + {} dropped + {} expired",
+        letters.ever,
+        letters.held,
+        left.delivered,
+        sum(&left.skipped),
+        sum(&left.dropped),
+        sum(&left.expired)
     )
 }

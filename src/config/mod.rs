@@ -17,8 +17,9 @@ mod units;
 
 pub use load::load;
 pub use model::{
-    AdminConfig, AlertsConfig, BatchConfig, Config, ConnectorConfig, EventsConfig, JournalConfig,
-    MessageId, SinkConfig, SmtpConfig, SourceConfig, Start, Unmapped, WhenFull,
+    AdminConfig, AlertsConfig, BatchConfig, Config, ConnectorConfig, DeadLettersConfig,
+    EventsConfig, JournalConfig, MessageId, SinkConfig, SmtpConfig, SourceConfig, Start, Unmapped,
+    WhenFull,
 };
 pub use schema::{config_schema, sink_schema, source_schema};
 pub use units::{ByteSize, Period, PeriodOrOff};

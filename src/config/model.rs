@@ -277,6 +277,32 @@ pub struct JournalConfig {
     /// What happens when `max_size` is reached with events that are not delivered. Default
     /// `push_back`, because nothing is lost by it.
     pub when_full: WhenFull,
+    /// How long dead letters stay.
+    pub dead_letters: DeadLettersConfig,
+}
+
+/// How long dead letters stay. What leaves is counted as expired and told as an error.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeadLettersConfig {
+    /// Dead letters older than this leave. Default `90d`; `off` keeps them at any age.
+    #[serde(deserialize_with = "period_or_off")]
+    #[schemars(with = "PeriodOrOff", extend("default" = "90d"))]
+    pub retain: Option<Duration>,
+    /// Most bytes of dead letters, all connectors together. Default `1GiB`. Above it the oldest
+    /// leave.
+    #[serde(deserialize_with = "size")]
+    #[schemars(with = "ByteSize", extend("default" = "1GiB"))]
+    pub max_size: u64,
+}
+
+impl Default for DeadLettersConfig {
+    fn default() -> Self {
+        Self {
+            retain: Some(Duration::from_secs(90 * 86_400)),
+            max_size: 1 << 30,
+        }
+    }
 }
 
 /// What happens when the journal is full of events that are not delivered.
@@ -297,6 +323,7 @@ impl Default for JournalConfig {
             retain: Duration::from_secs(7 * 86_400),
             max_size: 10 << 30,
             when_full: WhenFull::PushBack,
+            dead_letters: DeadLettersConfig::default(),
         }
     }
 }
@@ -391,6 +418,10 @@ impl JsonSchema for OneOrMany {
 
 fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     Period::deserialize(deserializer).map(|period| period.0)
+}
+
+fn period_or_off<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    PeriodOrOff::deserialize(deserializer).map(|period| period.0)
 }
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

@@ -8,7 +8,6 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use sluice_sdk::{Document, Stop};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -162,10 +161,6 @@ impl Connector {
     }
 }
 
-fn letter_bytes(dead: &DeadLetter) -> Vec<u8> {
-    serde_json::to_vec(dead).expect("a dead letter is plain data")
-}
-
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
@@ -245,6 +240,7 @@ impl Pump {
                             body: document.body,
                         },
                         rule: document.rule,
+                        part: document.name,
                     };
                     self.batch(item);
                 }
@@ -254,26 +250,12 @@ impl Pump {
 
     /// Check a document and put it into the current batch.
     fn batch(&mut self, mut item: Item) {
-        let limits = &self.connector.courier.limits;
-        let body = match self
-            .connector
-            .courier
-            .sink
-            .prepare(item.document.body.clone())
-        {
+        let courier = &self.connector.courier;
+        let body = match courier.prepare(item.document.body.clone()) {
             Ok(body) => body,
-            Err(rejection) => {
-                return self.settle_dead(&item, rejection.code.to_owned(), rejection.detail, 0);
-            }
+            Err((reason, detail)) => return self.settle_dead(&item, reason, detail, 0),
         };
-        if body.len() > limits.document_bytes_max {
-            let detail = format!(
-                "{} bytes; the sink takes {}",
-                body.len(),
-                limits.document_bytes_max
-            );
-            return self.settle_dead(&item, "too-large".to_owned(), detail, 0);
-        }
+        let limits = &courier.limits;
         item.document.body = body;
         let bytes = item.document.body.len() + 1;
         let documents_max = limits
@@ -328,9 +310,10 @@ impl Pump {
             &detail,
         );
         dead.rule = Some(item.rule.to_string());
+        dead.part = item.part.as_deref().map(str::to_owned);
         dead.tries = tries;
         dead.document = Some(String::from_utf8_lossy(&document.body).into_owned());
-        let letter = letter_bytes(&dead);
+        let letter = dead.to_bytes();
         self.document_done(item.sequence, Some((reason, letter)));
     }
 
@@ -371,7 +354,7 @@ impl Pump {
     }
 
     fn keep(&mut self, dead: &DeadLetter) {
-        let letter = letter_bytes(dead);
+        let letter = dead.to_bytes();
         self.dead_bytes += letter.len();
         self.dead_letters.push(letter);
     }
@@ -385,20 +368,14 @@ impl Pump {
         reason: &str,
         detail: &str,
     ) -> DeadLetter {
-        DeadLetter {
-            at: Timestamp::now(),
-            connector: self.connector.name.clone(),
+        let named = (event_type, id);
+        DeadLetter::of_event(
+            &self.connector.name,
             sequence,
-            event_type: event_type.to_owned(),
-            event_id: id.to_owned(),
-            reason: reason.to_owned(),
-            detail: detail.to_owned(),
-            rule: None,
-            tries: 0,
-            event: String::from_utf8_lossy(event).into_owned(),
-            event_bytes: std::str::from_utf8(event).is_err().then(|| event.to_vec()),
-            document: None,
-        }
+            named,
+            event,
+            (reason, detail),
+        )
     }
 
     /// Save cursor, account and dead letters in one step. A failure is tried again at the next one.

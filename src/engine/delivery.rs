@@ -36,6 +36,8 @@ pub struct Item {
     pub document: Document,
     /// The rule that made it.
     pub rule: Arc<str>,
+    /// Its name, where the rule makes several.
+    pub part: Option<Arc<str>>,
 }
 
 /// What finally became of a document.
@@ -62,6 +64,8 @@ pub struct Courier {
     pub limits: Limits,
     /// Whether sending is allowed.
     pub gate: Gate,
+    /// Documents refused in a row after which it is not the content, and the gate holds.
+    refused_in_a_row_max: u32,
     refused_in_a_row: AtomicU32,
     passed: AtomicU64,
     /// Why the last request was not taken; nothing once one was.
@@ -81,12 +85,33 @@ impl Courier {
             sink,
             limits,
             gate: Gate::default(),
+            refused_in_a_row_max: REFUSED_IN_A_ROW_MAX,
             refused_in_a_row: AtomicU32::new(0),
             passed: AtomicU64::new(0),
             trouble: Mutex::default(),
             retries: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         }
+    }
+
+    /// For documents that were refused before: however many are refused again, it is the content.
+    pub fn expects_refusals(mut self) -> Self {
+        self.refused_in_a_row_max = u32::MAX;
+        self
+    }
+
+    /// Check a document and give what is to be sent; or reason and detail of why it cannot go.
+    pub fn prepare(&self, document: Bytes) -> Result<Bytes, (String, String)> {
+        let body = self
+            .sink
+            .prepare(document)
+            .map_err(|rejection| (rejection.code.to_owned(), rejection.detail))?;
+        let max = self.limits.document_bytes_max;
+        if body.len() > max {
+            let detail = format!("{} bytes; the sink takes {max}", body.len());
+            return Err(("too-large".to_owned(), detail));
+        }
+        Ok(body)
     }
 
     /// Send until every document has its outcome, as long as it takes; outcomes go to `settled` as
@@ -238,7 +263,7 @@ impl Courier {
             return;
         }
         let refused = self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-        if refused > REFUSED_IN_A_ROW_MAX {
+        if refused > self.refused_in_a_row_max {
             self.hold(
                 &items,
                 format!("everything is refused, the last {refused} documents in a row: {reason}"),

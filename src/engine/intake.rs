@@ -288,7 +288,7 @@ impl SourceIntake {
                 .get(part.start as usize..part.end as usize)
                 .unwrap_or_default();
             let dead = DeadLetter::of_source(&self.name, &part.reason, raw);
-            dead_letters.push(serde_json::to_vec(&dead).expect("a dead letter is plain data"));
+            dead_letters.push(dead.to_bytes());
         }
         let saved = self
             .store

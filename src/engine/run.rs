@@ -10,10 +10,12 @@ use tracing::{error, info, warn};
 
 use super::account::ConnectorState;
 use super::connector::Connector;
+use super::dead_letters::{Letters, Retention};
 use super::delivery::Courier;
 use super::intake::{Backend, SourceIntake, malformed_key};
 use super::keeper::{Keeper, SourceState, keeper_key};
 use super::prepare::Prepared;
+use super::replay::{Replays, Way};
 use super::shared::{ConnectorView, Shared, SourceView, housekeeping, watch_silence};
 use super::state::{StartError, begin, load_state, save_state};
 use crate::config::WhenFull;
@@ -41,6 +43,9 @@ impl Running {
             retain: config.journal.retain,
             ..JournalOptions::new(&config.journal.path)
         })?;
+        let letters = Arc::new(Letters::new(Arc::clone(journal.store())));
+        let replays = Replays::open(Arc::clone(journal.store()), letters)
+            .map_err(|problem| StartError::State(problem.to_string()))?;
         let stop_sources = Stop::default();
         let stop_connectors = Stop::default();
         let mut sources = JoinSet::new();
@@ -128,10 +133,21 @@ impl Running {
                     () = first_check(checked) => {}
                 }
             });
+            let mapping = Arc::new(ready.mapping);
+            replays.set_way(Way {
+                connector: ready.name.clone(),
+                mapping: Arc::clone(&mapping),
+                unmapped: settings.unmapped,
+                sink: settings.sink.clone(),
+                documents_max: settings.batch.documents_max.unwrap_or(usize::MAX),
+                log: Arc::clone(&log),
+                state: Arc::clone(&view),
+                live: Some(Arc::clone(&courier)),
+            });
             let connector = Connector {
                 name: ready.name,
                 source: settings.source.clone(),
-                mapping: Arc::new(ready.mapping),
+                mapping,
                 unmapped: settings.unmapped,
                 courier,
                 flush_after: settings.batch.flush_after,
@@ -154,7 +170,13 @@ impl Running {
             journal,
             sources: source_views,
             connectors: connector_views,
+            replays,
+            letters_retention: Retention {
+                age: config.journal.dead_letters.retain,
+                bytes_max: config.journal.dead_letters.max_size,
+            },
         });
+        shared.replays.resume();
         helpers.spawn(housekeeping(Arc::clone(&shared), stop_connectors.clone()));
         helpers.spawn(watch_silence(Arc::clone(&shared), stop_connectors.clone()));
         Ok(Self {
@@ -188,6 +210,7 @@ impl Running {
         while self.shared.waiting() > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+        self.shared.replays.finished().await;
         Ok(())
     }
 
@@ -198,6 +221,7 @@ impl Running {
         for source in self.shared.sources.values() {
             source.intake.stop();
         }
+        self.shared.replays.shutdown().await;
         self.stop_connectors.request();
         while self.connectors.join_next().await.is_some() {}
         while self.helpers.join_next().await.is_some() {}

@@ -10,10 +10,12 @@ use sluice_sdk::Stop;
 use tracing::{error, info, warn};
 
 use super::account::ConnectorState;
+use super::dead_letters::Retention;
 use super::delivery::Courier;
 use super::gate::GateState;
 use super::intake::SourceIntake;
 use super::keeper::SourceState;
+use super::replay::Replays;
 use super::status::{ConnectorStatus, Held, SourceStatus, Status, balances};
 use crate::journal::{Journal, Log};
 
@@ -27,6 +29,8 @@ pub struct Shared {
     pub(super) journal: Journal,
     pub(super) sources: BTreeMap<String, SourceView>,
     pub(super) connectors: BTreeMap<String, ConnectorView>,
+    pub(super) replays: Arc<Replays>,
+    pub(super) letters_retention: Retention,
 }
 
 pub(super) struct SourceView {
@@ -96,7 +100,14 @@ impl Shared {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             sources,
             connectors,
+            dead_letters: self.replays.letters().status().unwrap_or_default(),
+            replays: self.replays.list(),
         }
+    }
+
+    /// Dead letters and what goes through connectors once more.
+    pub fn replays(&self) -> &Arc<Replays> {
+        &self.replays
     }
 
     /// Events not settled yet, over all connectors.
@@ -116,7 +127,11 @@ impl Shared {
     }
 
     fn release(&self) {
-        let now_ms = Timestamp::now().as_millisecond();
+        let now = Timestamp::now();
+        if let Err(problem) = self.replays.letters().retain(&self.letters_retention, now) {
+            warn!("old dead letters cannot be removed: {problem}");
+        }
+        let now_ms = now.as_millisecond();
         for (name, source) in &self.sources {
             let keeper = source.state.read().map(|state| state.sequence).unwrap_or(0);
             let before = self

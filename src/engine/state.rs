@@ -1,12 +1,15 @@
 //! State in the data folder: what a connector or a source remembers over a restart.
 
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use sluice_sdk::ConfigError;
 
 use super::account::ConnectorState;
+use super::dead_letters::Letters;
 use super::intake::malformed_key;
 use super::keeper::{SourceState, keeper_key};
+use super::prepare::Prepared;
+use super::replay::{Replays, Way};
 use super::status::{ConnectorStatus, SourceStatus, Status, balances};
 use crate::config::{Config, Start};
 use crate::journal::{Journal, JournalOptions, Log, OpenError, StoreCommit};
@@ -75,7 +78,44 @@ pub fn read_status(config: &Config) -> Result<Status, StartError> {
         };
         status.connectors.insert(name.clone(), connector);
     }
+    let letters = Arc::new(Letters::new(Arc::clone(journal.store())));
+    let state = |problem: &dyn std::fmt::Display| StartError::State(problem.to_string());
+    status.dead_letters = letters.status().map_err(|problem| state(&problem))?;
+    status.replays = Replays::open(Arc::clone(journal.store()), letters)
+        .map_err(|problem| state(&problem))?
+        .list();
     Ok(status)
+}
+
+/// Replays and dead letters of a data folder that no process works on.
+///
+/// # Errors
+/// When the folder cannot be used, for example because a process does run.
+pub fn replays_at_rest(prepared: Prepared) -> Result<(Journal, Arc<Replays>), StartError> {
+    let config = prepared.config;
+    let journal = Journal::open(JournalOptions::new(&config.journal.path))?;
+    let store = journal.store();
+    let replays = Replays::open(Arc::clone(store), Arc::new(Letters::new(Arc::clone(store))))
+        .map_err(|problem| StartError::State(problem.to_string()))?;
+    for ready in prepared.connectors {
+        let settings = &config.connectors[&ready.name];
+        let log = journal.log(&settings.source)?;
+        let state = match load_state(&journal, &ready.name)? {
+            Some(state) => state,
+            None => begin(&log, settings.start),
+        };
+        replays.set_way(Way {
+            connector: ready.name,
+            mapping: Arc::new(ready.mapping),
+            unmapped: settings.unmapped,
+            sink: settings.sink.clone(),
+            documents_max: settings.batch.documents_max.unwrap_or(usize::MAX),
+            log,
+            state: Arc::new(RwLock::new(state)),
+            live: None,
+        });
+    }
+    Ok((journal, replays))
 }
 
 pub(super) fn save_state<T: serde::Serialize>(

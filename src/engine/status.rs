@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::account::{ConnectorState, DocumentAccount};
+use super::dead_letters::LettersStatus;
+use super::replay::ReplayStatus;
 
 /// Everything at one moment.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -15,6 +17,12 @@ pub struct Status {
     pub sources: BTreeMap<String, SourceStatus>,
     /// By name.
     pub connectors: BTreeMap<String, ConnectorStatus>,
+    /// By connector, or `source:NAME`, for each that ever had one.
+    #[serde(default)]
+    pub dead_letters: BTreeMap<String, LettersStatus>,
+    /// Those that run and the last that have ended.
+    #[serde(default)]
+    pub replays: Vec<ReplayStatus>,
 }
 
 /// One source.

@@ -71,6 +71,7 @@ fn items(count: u64) -> Vec<Item> {
                 body: Bytes::from_static(b"{}"),
             },
             rule: Arc::from("rule"),
+            part: None,
         })
         .collect()
 }

@@ -84,8 +84,12 @@ pub struct StoreCommit {
     pub connector: String,
     /// The connector's new blob; `None` leaves the old one.
     pub state: Option<Vec<u8>>,
+    /// Other blobs that change in the same step; `None` takes one out.
+    pub states: Vec<(String, Option<Vec<u8>>)>,
     /// Added under new numbers, in this order.
     pub dead_letters: Vec<Vec<u8>>,
+    /// Put in the place of letters that are there; those that are gone are passed over.
+    pub replace_dead_letters: Vec<(DeadLetterKey, Vec<u8>)>,
     /// Taken out; those that are gone already are passed over.
     pub remove_dead_letters: Vec<DeadLetterKey>,
 }
@@ -244,6 +248,12 @@ impl Store {
                     state.as_slice(),
                 );
             }
+            for (name, state) in &commit.states {
+                match state {
+                    Some(state) => batch.insert(&open.connectors, name.as_str(), state.as_slice()),
+                    None => batch.remove(&open.connectors, name.as_str()),
+                }
+            }
             if !commit.dead_letters.is_empty() {
                 let mut totals = open.totals(&commit.connector)?;
                 for letter in &commit.dead_letters {
@@ -259,6 +269,22 @@ impl Store {
                     added.push(key);
                 }
                 changed.insert(commit.connector.as_str(), totals);
+            }
+            for (key, letter) in &commit.replace_dead_letters {
+                let Some(bytes) = open.dead_letters.size_of(letter_key(key))? else {
+                    continue;
+                };
+                let totals = match changed.remove(key.connector.as_str()) {
+                    Some(totals) => totals,
+                    None => open.totals(&key.connector)?,
+                };
+                let other = totals.bytes.saturating_sub(u64::from(bytes));
+                let replaced = DeadLetterTotals {
+                    bytes: other + letter.len() as u64,
+                    ..totals
+                };
+                batch.insert(&open.dead_letters, letter_key(key), letter.as_slice());
+                changed.insert(key.connector.as_str(), replaced);
             }
             let mut removed: Vec<&DeadLetterKey> = commit.remove_dead_letters.iter().collect();
             // The same key twice must count once.
@@ -357,7 +383,12 @@ impl Store {
     }
 
     pub fn dead_letter_count(&self, connector: &str) -> Result<u64, StoreError> {
-        self.with(|open| Ok(open.totals(connector)?.count))
+        Ok(self.totals(connector)?.count)
+    }
+
+    /// Totals of one connector.
+    pub fn totals(&self, connector: &str) -> Result<DeadLetterTotals, StoreError> {
+        self.with(|open| open.totals(connector))
     }
 
     /// Move a connector's blob and dead letters to another name (`renamed_from`). Letters get new
@@ -374,9 +405,9 @@ impl Store {
             let (keys, bodies) = letters.into_iter().unzip();
             self.commit(&StoreCommit {
                 connector: to.to_owned(),
-                state: None,
                 dead_letters: bodies,
                 remove_dead_letters: keys,
+                ..StoreCommit::default()
             })?;
         }
         let _one = self
@@ -526,7 +557,7 @@ mod tests {
                 .iter()
                 .map(|letter| letter.as_bytes().to_vec())
                 .collect(),
-            remove_dead_letters: Vec::new(),
+            ..StoreCommit::default()
         }
     }
 
@@ -575,6 +606,41 @@ mod tests {
         store.remove_dead_letters(&keys).unwrap();
         assert_eq!(store.commit(&commit("a", "", &["w"])).unwrap()[0].number, 3);
         assert_eq!(listed(&store, None), ["a/3=w"]);
+    }
+
+    #[test]
+    fn a_replaced_dead_letter_keeps_its_name_and_other_states_change_with_it() {
+        let folder = TempDir::new().unwrap();
+        let store = open(&folder);
+        let keys = store.commit(&commit("a", "", &["x", "yy"])).unwrap();
+        let gone: DeadLetterKey = "a/9".parse().unwrap();
+        store
+            .commit(&StoreCommit {
+                connector: "a".to_owned(),
+                states: vec![("replay:1".to_owned(), Some(b"half".to_vec()))],
+                replace_dead_letters: vec![
+                    (keys[1].clone(), b"longer".to_vec()),
+                    (gone, b"?".to_vec()),
+                ],
+                remove_dead_letters: vec![keys[0].clone()],
+                ..StoreCommit::default()
+            })
+            .unwrap();
+        assert_eq!(listed(&store, None), ["a/1=longer"]);
+        assert_eq!(store.load_connector("replay:1").unwrap().unwrap(), b"half");
+        let totals = DeadLetterTotals {
+            next_number: 2,
+            count: 1,
+            bytes: 6,
+        };
+        assert_eq!(store.dead_letter_totals().unwrap()["a"], totals);
+        store
+            .commit(&StoreCommit {
+                states: vec![("replay:1".to_owned(), None)],
+                ..StoreCommit::default()
+            })
+            .unwrap();
+        assert_eq!(store.connectors().unwrap(), ["a"]);
     }
 
     #[test]

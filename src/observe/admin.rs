@@ -1,4 +1,4 @@
-//! The admin listener: health, status, metrics. Loopback by default, since it has no token.
+//! The admin listener: health, status, metrics, dead letters, replays. Loopback by default, since it has no token.
 
 use std::sync::Arc;
 
@@ -33,6 +33,7 @@ pub async fn serve_admin(
             get(|State(shared): State<Arc<Shared>>| async move { Json(shared.status()) }),
         )
         .route("/metrics", get(metrics_text))
+        .merge(super::admin_letters::routes())
         .with_state(shared);
     Ok(tokio::spawn(async move {
         let served = axum::serve(listener, router)

@@ -1,6 +1,7 @@
 //! What an operator sees from outside: logs, health, status, metrics.
 
 mod admin;
+mod admin_letters;
 mod log;
 mod metrics;
 
