@@ -147,7 +147,73 @@ pub fn metrics(status: &Status) -> String {
             connector.retries,
         );
     }
+    dead_letters(&mut family, status);
+    replays(&mut family, status);
     out
+}
+
+fn dead_letters(family: &mut Family<'_>, status: &Status) {
+    let name = "sluice_dead_letters";
+    family.head(name, "gauge", "Dead letters that are held.");
+    for (connector, letters) in &status.dead_letters {
+        family.row(name, &[("connector", connector)], letters.held);
+    }
+    let name = "sluice_dead_letters_bytes";
+    family.head(name, "gauge", "Bytes of the dead letters that are held.");
+    for (connector, letters) in &status.dead_letters {
+        family.row(name, &[("connector", connector)], letters.bytes);
+    }
+    let name = "sluice_dead_letters_left_total";
+    family.head(name, "counter", "Dead letters that have left, by how.");
+    for (connector, letters) in &status.dead_letters {
+        let left = &letters.left;
+        for (outcome, count) in [
+            ("delivered", left.delivered),
+            ("skipped", left.skipped.values().sum()),
+            ("dropped", left.dropped.values().sum()),
+            ("expired", left.expired.values().sum()),
+        ] {
+            family.row(
+                name,
+                &[("connector", connector), ("outcome", outcome)],
+                count,
+            );
+        }
+    }
+}
+
+fn replays(family: &mut Family<'_>, status: &Status) {
+    let name = "sluice_replay_events";
+    family.head(name, "gauge", "Events of a replay by what became of them.");
+    for one in &status.replays {
+        let (id, account) = (one.replay.id.to_string(), &one.replay.account);
+        for (outcome, count) in [
+            ("replayed", account.replayed),
+            ("delivered", account.delivered),
+            ("skipped", account.skipped_total()),
+            ("dead", account.dead_total()),
+            ("gone", account.gone),
+            ("waiting", one.waiting),
+        ] {
+            let connector = one.replay.connector.as_str();
+            let labels = [
+                ("replay", id.as_str()),
+                ("connector", connector),
+                ("outcome", outcome),
+            ];
+            family.row(name, &labels, count);
+        }
+    }
+    let name = "sluice_replay_running";
+    family.head(name, "gauge", "1 until the replay has ended.");
+    for one in &status.replays {
+        let (id, is_running) = (one.replay.id.to_string(), !one.replay.phase.is_final());
+        let labels = [
+            ("replay", id.as_str()),
+            ("connector", one.replay.connector.as_str()),
+        ];
+        family.row(name, &labels, u64::from(is_running));
+    }
 }
 
 struct Family<'a> {

@@ -91,9 +91,7 @@ impl DeadLetter {
 
     /// The event's bytes as they came.
     pub fn event_bytes(&self) -> &[u8] {
-        self.event_bytes
-            .as_deref()
-            .unwrap_or_else(|| self.event.as_bytes())
+        self.event_bytes.as_deref().unwrap_or(self.event.as_bytes())
     }
 
     /// As it is stored.

@@ -29,7 +29,7 @@ pub(super) struct Picked {
 
 /// Gives the events of a replay one by one. Reads wait for the disk.
 pub(super) enum Picker {
-    Letters(LettersPicker),
+    Letters(Box<LettersPicker>),
     Journal(Box<JournalPicker>),
 }
 
@@ -59,7 +59,7 @@ impl Picker {
     /// From where the replay is.
     pub(super) fn new(replay: &Replay, letters: &Arc<Letters>, way: &Way) -> Result<Self, String> {
         match &replay.origin {
-            Origin::DeadLetters { filter } => Ok(Self::Letters(LettersPicker {
+            Origin::DeadLetters { filter } => Ok(Self::Letters(Box::new(LettersPicker {
                 letters: Arc::clone(letters),
                 filter: filter.of_connector(&replay.connector),
                 after: replay.next.checked_sub(1).map(|number| DeadLetterKey {
@@ -71,7 +71,7 @@ impl Picker {
                     limit.saturating_sub(replay.account.settled())
                 }),
                 read: VecDeque::new(),
-            })),
+            }))),
             Origin::Journal(range) => Ok(Self::Journal(Box::new(JournalPicker {
                 reader: way.log.reader(replay.next),
                 from: range.from.unwrap_or(Timestamp::MIN),
