@@ -119,7 +119,52 @@ impl Loader<'_> {
         };
         overlap::check(&config, self.diagnostics);
         self.contacts(&config);
+        self.admin(&config);
+        self.renamed(&config);
         Some(config)
+    }
+
+    /// Who can reach the admin listener can stop deliveries and read dead letters.
+    fn admin(&mut self, config: &Config) {
+        let is_open = config
+            .admin
+            .listen
+            .is_some_and(|listen| !listen.ip().is_loopback());
+        if !is_open || config.admin.token.is_some() || self.mode == Mode::Inspect {
+            return;
+        }
+        let listen = self.root.get("admin").and_then(|admin| admin.get("listen"));
+        let span = listen.map_or(self.root.span, |node| node.span);
+        self.diagnostics.push(
+            Diagnostic::error(
+                "admin-without-token",
+                span,
+                "other machines can reach this address, and there is no token",
+            )
+            .label("add `token:` beside it, or listen on 127.0.0.1"),
+        );
+    }
+
+    /// A name that is still in use has nothing to hand over.
+    fn renamed(&mut self, config: &Config) {
+        for (name, connector) in &config.connectors {
+            let Some(from) = &connector.renamed_from else {
+                continue;
+            };
+            if !config.connectors.contains_key(from) {
+                continue;
+            }
+            let entry = self.root.get("connectors").and_then(|all| all.get(name));
+            let node = entry.and_then(|entry| entry.get("renamed_from"));
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "renamed-from-existing",
+                    node.map_or(connector.span, |node| node.span),
+                    format!("`{from}` is a connector of this file: it keeps its own place"),
+                )
+                .label("name a connector that is gone, or take this line out"),
+            );
+        }
     }
 
     /// Check one section by its schema, then read it.
@@ -278,6 +323,7 @@ impl Loader<'_> {
             unmapped: keys.unmapped,
             message_id: keys.message_id,
             start: keys.start,
+            renamed_from: keys.renamed_from,
             batch: keys.batch,
             sink: sink?,
             span: entry.key_span,

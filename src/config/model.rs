@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indexmap::IndexMap;
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -66,6 +67,8 @@ pub struct ConnectorConfig {
     pub message_id: MessageId,
     /// Where a new connector begins.
     pub start: Start,
+    /// Its name before this one.
+    pub renamed_from: Option<String>,
     /// How documents are put together for one request.
     pub batch: BatchConfig,
     /// Where documents go.
@@ -176,9 +179,14 @@ pub(super) struct ConnectorKeys {
     /// Default `event`.
     #[serde(default)]
     pub message_id: MessageId,
-    /// Where a connector begins that has not run before. Default `oldest`.
+    /// Where a connector begins that has not run before: at the `oldest` event that the journal has,
+    /// `now`, or at a time such as `2026-09-01T00:00:00Z`. Default `oldest`.
     #[serde(default)]
+    #[schemars(with = "String", extend("default" = "oldest", "examples" = ["oldest", "now", "2026-09-01T00:00:00Z"]))]
     pub start: Start,
+    /// The name that this connector had before. Its place in the journal, its account and its dead
+    /// letters come along, once; then the line may go. Default: none.
+    pub renamed_from: Option<String>,
     /// How documents are put together for one request. Default: as much as the sink takes, at
     /// latest after a second.
     #[serde(default)]
@@ -225,15 +233,33 @@ pub enum MessageId {
     Connector,
 }
 
-/// Where a new connector begins.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+/// Where a new connector begins: `oldest`, `now` or a time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Start {
     /// At the oldest event that the journal still has.
     #[default]
     Oldest,
     /// At the first event that comes after it is there.
     Now,
+    /// At the first event that the source took at this time or later.
+    At(Timestamp),
+}
+
+impl TryFrom<String> for Start {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "oldest" => Ok(Self::Oldest),
+            "now" => Ok(Self::Now),
+            time => time.parse().map(Self::At).map_err(|_| {
+                format!(
+                    "`{time}` is none of `oldest`, `now` or a time such as 2026-09-01T00:00:00Z"
+                )
+            }),
+        }
+    }
 }
 
 /// How documents are put together for one request.
@@ -332,17 +358,21 @@ impl Default for JournalConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminConfig {
-    /// Address and port, or `off`. Default `127.0.0.1:9090`: there is no password, so it is for
-    /// this machine only.
+    /// Address and port, or `off`. Default `127.0.0.1:9090`. An address that other machines reach
+    /// needs a `token`.
     #[serde(deserialize_with = "listen")]
     #[schemars(with = "String", extend("default" = "127.0.0.1:9090", "examples" = ["127.0.0.1:9090", "off"], "pattern" = "^off$|^(\\[[0-9a-fA-F:.]+\\]|[0-9.]+):[0-9]{1,5}$"))]
     pub listen: Option<SocketAddr>,
+    /// What a request must carry as `Authorization: Bearer …`; `/healthz` and `/readyz` answer without.
+    /// `{file: path}` is read anew at each request. Default: none, for this machine only.
+    pub token: Option<Secret>,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
         Self {
             listen: Some(SocketAddr::from(([127, 0, 0, 1], 9090))),
+            token: None,
         }
     }
 }

@@ -450,6 +450,7 @@ impl Pump {
         deliveries: &mut JoinSet<()>,
         outcomes: &mut mpsc::Receiver<Vec<(Item, Final)>>,
     ) {
+        self.connector.courier.closing.request();
         let deadline = Instant::now() + DRAIN_TIME;
         while !deliveries.is_empty() {
             tokio::select! {

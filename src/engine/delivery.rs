@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::Rng;
-use sluice_sdk::{Batch, Delivery, Document, DynSink, Limits, Outcome};
+use sluice_sdk::{Batch, Delivery, Document, DynSink, Limits, Outcome, Stop};
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
 use super::gate::{Gate, Leave};
+use super::pace::Pace;
 
 /// First pause after a failed try; doubled each time, drawn at random below that (full jitter).
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
@@ -66,6 +67,10 @@ pub struct Courier {
     pub gate: Gate,
     /// Documents refused in a row after which it is not the content, and the gate holds.
     refused_in_a_row_max: u32,
+    /// How much may be in flight.
+    pub pace: Pace,
+    /// Requested when no further try is to be made: what is in flight ends, nothing else begins.
+    pub closing: Stop,
     refused_in_a_row: AtomicU32,
     passed: AtomicU64,
     /// Why the last request was not taken; nothing once one was.
@@ -83,9 +88,11 @@ impl Courier {
         Self {
             connector,
             sink,
-            limits,
             gate: Gate::default(),
             refused_in_a_row_max: REFUSED_IN_A_ROW_MAX,
+            pace: Pace::new(limits.concurrency),
+            closing: Stop::default(),
+            limits,
             refused_in_a_row: AtomicU32::new(0),
             passed: AtomicU64::new(0),
             trouble: Mutex::default(),
@@ -116,7 +123,8 @@ impl Courier {
 
     /// Send until every document has its outcome, as long as it takes; outcomes go to `settled` as
     /// soon as they are known, so that one stalled document does not keep its neighbours waiting.
-    /// Dropping the future loses nothing: what is not settled is read from the journal again.
+    /// Ends early once `closing` is requested. That, or dropping the future, loses nothing: what is
+    /// not settled is read from the journal again.
     pub async fn deliver(&self, items: Vec<Item>, settled: &mpsc::Sender<Vec<(Item, Final)>>) {
         let mut done = Vec::with_capacity(items.len());
         // Parts still to send; the last one first. A split adds two for one, so it stays short.
@@ -126,8 +134,17 @@ impl Courier {
                 return;
             }
             let passed_before = self.passed.load(Ordering::Relaxed);
-            let leave = self.gate.enter(&*self.sink).await;
+            let enter = async {
+                let leave = self.gate.enter(&*self.sink).await;
+                (leave, self.pace.turn().await)
+            };
+            let (leave, turn) = tokio::select! {
+                biased;
+                () = self.closing.requested() => return,
+                entered = enter => entered,
+            };
             let delivery = self.attempt(&items, tries).await;
+            drop(turn);
             let tries = tries + 1;
             match delivery {
                 Delivery::All(Outcome::Delivered) => {
@@ -301,6 +318,7 @@ impl Courier {
 
     fn note_passed(&self, leave: Leave<'_>) {
         self.set_trouble(None);
+        self.pace.taken();
         self.passed.fetch_add(1, Ordering::Relaxed);
         self.refused_in_a_row.store(0, Ordering::Relaxed);
         if self.gate.passed(leave) {
@@ -310,6 +328,7 @@ impl Courier {
 
     fn note_retry(&self, items: &[Item], tries: u32, reason: &str) {
         self.retries.fetch_add(1, Ordering::Relaxed);
+        self.pace.not_taken();
         self.set_trouble(Some(reason.to_owned()));
         if tries == 1 || tries.is_power_of_two() {
             let first = items.first().map_or("", |item| &item.document.event_id);
@@ -336,7 +355,10 @@ impl Courier {
             Some(after) => self
                 .gate
                 .pause(after.clamp(jittered(tries), RETRY_AFTER_MAX)),
-            None => tokio::time::sleep(jittered(tries)).await,
+            None => tokio::select! {
+                () = self.closing.requested() => {}
+                () = tokio::time::sleep(jittered(tries)) => {}
+            },
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Whether a connector may send: open, pausing for a while, or held until a person has acted.
+//! Whether a connector may send: open, waiting for a while, held until a person has acted, or paused
+//! because a person has asked for it.
 //!
 //! A hold drops nothing. While it lasts the sink's `check` is tried with growing pauses; when it
 //! passes, one batch goes alone, and only its success opens the gate again.
@@ -35,6 +36,8 @@ pub enum GateState {
 /// The gate of one connector, shared by all its deliveries.
 pub struct Gate {
     state: watch::Sender<GateState>,
+    /// A person has asked that nothing be sent.
+    paused: watch::Sender<bool>,
     /// Nobody sends before this moment (Retry-After of the sink).
     not_before: watch::Sender<Option<Instant>>,
     /// Held by the one delivery that tries while the gate is held.
@@ -45,6 +48,7 @@ impl Default for Gate {
     fn default() -> Self {
         Self {
             state: watch::Sender::new(GateState::Open),
+            paused: watch::Sender::new(false),
             not_before: watch::Sender::new(None),
             trial: Mutex::new(0),
         }
@@ -62,6 +66,16 @@ impl Gate {
         self.state.borrow().clone()
     }
 
+    /// Whether a person has asked that nothing be sent.
+    pub fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    /// Send nothing, or go on. What is in flight ends by itself.
+    pub fn set_paused(&self, is_paused: bool) {
+        self.paused.send_replace(is_paused);
+    }
+
     fn is_open(&self) -> bool {
         *self.state.borrow() == GateState::Open
     }
@@ -69,6 +83,9 @@ impl Gate {
     /// Wait until an attempt may be made. Cancel-safe.
     pub async fn enter(&self, sink: &dyn DynSink) -> Leave<'_> {
         loop {
+            if self.is_paused() {
+                resumes(&mut self.paused.subscribe()).await;
+            }
             let until = *self.not_before.borrow();
             if let Some(until) = until
                 && until > Instant::now()
@@ -92,6 +109,7 @@ impl Gate {
                         Err(_) => {
                             self.hold("the check gave no answer".to_owned());
                         }
+                        Ok(Ok(())) if self.is_paused() => {}
                         Ok(Ok(())) => return Leave { trial: Some(tries) },
                         Ok(Err(CheckError::Refused(reason) | CheckError::Unreachable(reason))) => {
                             self.hold(reason);
@@ -142,6 +160,10 @@ impl Gate {
             }
         });
     }
+}
+
+async fn resumes(paused: &mut watch::Receiver<bool>) {
+    let _ = paused.wait_for(|is_paused| !is_paused).await;
 }
 
 /// The guard that `wait_for` gives must not live on beside other futures.

@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod gate;
 pub mod intake;
 pub mod keeper;
+mod pace;
 pub mod prepare;
 pub mod replay;
 mod run;

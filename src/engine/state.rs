@@ -1,5 +1,6 @@
 //! State in the data folder: what a connector or a source remembers over a restart.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use sluice_sdk::ConfigError;
@@ -158,16 +159,11 @@ pub(super) fn begin(log: &Arc<Log>, start: Start) -> ConnectorState {
     let sequence = match start {
         Start::Now => log.next_sequence(),
         Start::Oldest => {
-            let mut reader = log.reader(log.oldest_sequence());
-            while let Ok(Some(record)) = reader.try_next() {
-                for event in &record.events {
-                    if let Some(count) = before.get_mut(&event.event_type) {
-                        *count = count.saturating_sub(1);
-                    }
-                }
-            }
+            uncount_since(log, i64::MIN, &mut before);
             log.oldest_sequence()
         }
+        Start::At(time) => uncount_since(log, time.as_millisecond(), &mut before)
+            .unwrap_or_else(|| log.next_sequence()),
     };
     before.retain(|_, count| *count > 0);
     ConnectorState {
@@ -175,4 +171,23 @@ pub(super) fn begin(log: &Arc<Log>, start: Start) -> ConnectorState {
         before,
         ..ConnectorState::default()
     }
+}
+
+/// Take the events since a time out of `before`; gives the number of the first one.
+fn uncount_since(log: &Arc<Log>, since_ms: i64, before: &mut BTreeMap<String, u64>) -> Option<u64> {
+    let mut first = None;
+    let mut reader = log.reader(log.oldest_sequence());
+    while let Ok(Some(record)) = reader.try_next() {
+        // A clock that was set back between two records puts neither out of order.
+        if first.is_none() && record.received_ms < since_ms {
+            continue;
+        }
+        first.get_or_insert(record.first_sequence);
+        for event in &record.events {
+            if let Some(count) = before.get_mut(&event.event_type) {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+    first
 }

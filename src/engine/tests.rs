@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::delivery::{Courier, Final, Item};
 use super::gate::GateState;
+use super::pace::Pace;
 
 type Answer = Box<dyn FnMut(&Batch) -> Delivery + Send>;
 
@@ -262,4 +263,59 @@ async fn each_document_has_its_own_outcome() {
         ["1"],
         "only what was not settled goes again"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn fewer_requests_while_the_sink_is_unwell_and_more_again_when_it_takes_them() {
+    let pace = Pace::new(8);
+    pace.not_taken();
+    pace.not_taken();
+    assert_eq!(pace.allowed(), 4, "what was in flight together is one cut");
+    tokio::time::advance(Duration::from_secs(2)).await;
+    pace.not_taken();
+    let turns = (pace.turn().await, pace.turn().await);
+    let third = tokio::time::timeout(Duration::from_secs(60), pace.turn()).await;
+    assert!(third.is_err(), "two are allowed");
+    drop(turns);
+    for _ in 0..100 {
+        pace.taken();
+    }
+    assert_eq!(pace.allowed(), 8, "never more than the sink stands");
+    for _ in 0..10 {
+        tokio::time::advance(Duration::from_secs(2)).await;
+        pace.not_taken();
+    }
+    assert_eq!(pace.allowed(), 1, "never none");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_waits_for_its_next_try_ends_at_once_when_the_connector_closes() {
+    let courier = Arc::new(Courier::new(
+        "c".to_owned(),
+        Box::new(Told::new(|_| retry(Some(Duration::from_secs(200))))),
+    ));
+    let (settled_in, mut settled) = mpsc::channel(10);
+    let trying = Arc::clone(&courier);
+    let task = tokio::spawn(async move { trying.deliver(items(3), &settled_in).await });
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert!(!task.is_finished());
+    courier.closing.request();
+    tokio::time::timeout(Duration::from_secs(1), task)
+        .await
+        .expect("it ends")
+        .expect("without a panic");
+    assert_eq!(settled.recv().await, None, "nothing is called settled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_connector_sends_nothing_until_it_is_resumed() {
+    let sink = Told::new(|_| Delivery::All(Outcome::Delivered));
+    let courier = Arc::new(Courier::new("c".to_owned(), Box::new(sink.clone())));
+    courier.gate.set_paused(true);
+    let trying = Arc::clone(&courier);
+    let task = tokio::spawn(async move { deliver(&trying, items(3)).await });
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(sink.requests(), 0);
+    courier.gate.set_paused(false);
+    assert_eq!(task.await.expect("no panic").len(), 3);
 }
