@@ -9,6 +9,7 @@ mod dead_letters;
 mod demo;
 mod diff;
 mod events;
+mod explain_code;
 mod generated;
 mod init;
 mod man;
@@ -71,6 +72,7 @@ enum Command {
     Coverage(coverage::Args),
     Diff(diff::Args),
     Schema(schema::Args),
+    ExplainCode(explain_code::Args),
     Plugins(plugins::Args),
     Status(status::StatusArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
@@ -134,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Coverage(args) => coverage::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::ExplainCode(args) => explain_code::run(&args),
         Command::Plugins(args) => plugins::run(&args),
         Command::Status(args) => status::run(&args, colour),
         Command::DeadLetters(args) => dead_letters::run(&args, colour),

@@ -13,8 +13,10 @@ use super::model::{
 use super::shape::Section;
 use super::{Mode, overlap, placeholders, schema, secrets, shape};
 use crate::diagnostics::{
-    Diagnostic, Entry, Files, Kind, Node, Span, did_you_mean, has_errors, nearest, parse_yaml,
+    Allows, Diagnostic, Entry, Files, Kind, Node, Span, did_you_mean, has_errors, nearest,
+    parse_yaml, read_text,
 };
+use crate::mapping::PersonalRules;
 
 /// The config of a command that is given none.
 const FILE_DEFAULT: &str = "sluice.yaml";
@@ -29,20 +31,14 @@ pub fn load(
     files: &mut Files,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Config> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match read_text(path) {
         Ok(text) => text,
-        Err(error) => {
-            diagnostics.push(
-                Diagnostic::global(
-                    "unreadable-file",
-                    format!("{} cannot be read: {error}", path.display()),
-                )
-                .label(if path == Path::new(FILE_DEFAULT) {
-                    "name the config, or `sluice init FOLDER` writes one to begin with"
-                } else {
-                    ""
-                }),
-            );
+        Err(problem) => {
+            diagnostics.push((*problem).label(if path == Path::new(FILE_DEFAULT) {
+                "name the config, or `sluice init FOLDER` writes one to begin with"
+            } else {
+                ""
+            }));
             return None;
         }
     };
@@ -80,9 +76,26 @@ pub fn load(
         diagnostics: &mut found,
     }
     .config(folder);
+    allow(&root, &mut found);
     let is_good = !has_errors(&found);
     diagnostics.append(&mut found);
     config.filter(|_| is_good)
+}
+
+/// What connectors allow of the messages about themselves.
+fn allow(root: &Node, found: &mut [Diagnostic]) {
+    let entries = root.get("connectors").and_then(Node::as_map);
+    for entry in entries.unwrap_or_default() {
+        if let Some(allow) = entry.value.get("allow") {
+            let scope = Span {
+                end: entry.value.span.end.max(entry.key_span.end),
+                ..entry.key_span
+            };
+            let mut allows = Allows::default();
+            allows.read(allow, Some(scope), &mut Vec::new());
+            allows.apply(found);
+        }
+    }
 }
 
 struct Loader<'a> {
@@ -314,6 +327,26 @@ impl Loader<'_> {
                 (text, span)
             })
             .collect();
+        let mut allows = Allows::default();
+        if let Some(allow) = entry.value.get("allow") {
+            allows.read(allow, None, self.diagnostics);
+        }
+        let named = entry
+            .value
+            .get("personal_data")
+            .and_then(|it| it.get("fields"));
+        let personal = PersonalRules {
+            default: keys.personal_data.default,
+            fields: keys
+                .personal_data
+                .fields
+                .into_iter()
+                .map(|(name, treatment)| {
+                    let span = named.and_then(|it| it.entry(&name)).map(|it| it.key_span);
+                    (name, treatment, span)
+                })
+                .collect(),
+        };
         is_known.then_some(ConnectorConfig {
             contact: keys.contact,
             source: keys.source,
@@ -325,6 +358,8 @@ impl Loader<'_> {
             start: keys.start,
             renamed_from: keys.renamed_from,
             batch: keys.batch,
+            personal,
+            allows,
             sink: sink?,
             span: entry.key_span,
         })
@@ -420,6 +455,14 @@ impl Loader<'_> {
         if sources.contains_key(found) || self.resolved.open.contains(&format!("{pointer}/source"))
         {
             return true;
+        }
+        let is_said = self
+            .root
+            .get("sources")
+            .and_then(Node::as_map)
+            .is_some_and(<[Entry]>::is_empty);
+        if is_said {
+            return false;
         }
         let names: Vec<&str> = sources.keys().map(String::as_str).collect();
         let note = if names.is_empty() {

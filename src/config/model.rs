@@ -14,7 +14,8 @@ use serde_json::{Map, Value};
 use sluice_sdk::{Secret, SinkPlugin, SourcePlugin};
 
 use super::units::{ByteSize, Period, PeriodOrOff};
-use crate::diagnostics::Span;
+use crate::diagnostics::{Allows, Span};
+use crate::mapping::{PersonalRules, Treatment};
 
 /// A config that was checked whole: it can run.
 #[derive(Debug, Clone)]
@@ -71,6 +72,10 @@ pub struct ConnectorConfig {
     pub renamed_from: Option<String>,
     /// How documents are put together for one request.
     pub batch: BatchConfig,
+    /// What rules may see of personal fields.
+    pub personal: PersonalRules,
+    /// What is known and meant, of all messages about this connector.
+    pub allows: Allows,
     /// Where documents go.
     pub sink: SinkConfig,
     /// The name in the file.
@@ -191,9 +196,33 @@ pub(super) struct ConnectorKeys {
     /// latest after a second.
     #[serde(default)]
     pub batch: BatchConfig,
+    /// What happens to personal data on the way, wherever a rule puts it. Default: it goes as it is.
+    #[serde(default)]
+    pub personal_data: PersonalKeys,
+    /// Messages of `sluice validate` that are known and meant, by code with the reason. Default:
+    /// none; `sluice explain-code` lists the codes.
+    #[serde(default)]
+    #[allow(dead_code, reason = "read with its places")]
+    #[schemars(extend("examples" = [{"unused-template": "kept for the summer"}]))]
+    pub allow: BTreeMap<String, String>,
     /// Where documents go. `sluice plugins` lists the types.
     #[allow(dead_code, reason = "read by itself, with the plugin's schema")]
     pub sink: Map<String, Value>,
+}
+
+/// What happens to personal data on the way. The source's catalogue says which fields are personal.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PersonalKeys {
+    /// For every field that the catalogue marks as personal: `pass` (the default), `hash` (SHA-256 of
+    /// the text, trimmed and in small letters) or `drop`.
+    #[serde(default)]
+    pub default: Treatment,
+    /// For single fields, marked or not: the last part of their path or the whole of it. Default:
+    /// none.
+    #[serde(default)]
+    #[schemars(extend("examples" = [{"email_address": "hash"}]))]
+    pub fields: BTreeMap<String, Treatment>,
 }
 
 /// Selection by event type. In globs `*` stands for any characters, dots too.

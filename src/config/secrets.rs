@@ -77,10 +77,36 @@ fn section<'a>(schemas: &[(&str, Value)], node: &'a Node, found: &mut Vec<&'a No
 /// Hide the secrets that are written out.
 pub(super) fn hide(secrets: &[&Node], files: &mut Files) {
     for node in secrets {
-        if !node.as_str().is_some_and(|text| text.contains("${")) {
-            files.hide(node.span);
+        match node.as_str().filter(|text| text.contains("${")) {
+            None => files.hide(node.span),
+            Some(text) => {
+                for (at, len) in written_out(text) {
+                    files.hide(node.text_part(at, len));
+                }
+            }
         }
     }
+}
+
+/// What stands in a text besides names of variables: their defaults, and all around them.
+fn written_out(text: &str) -> Vec<(usize, usize)> {
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while let Some(found) = text[at..].find("${") {
+        let start = at + found;
+        parts.push((at, found));
+        let end = text[start..]
+            .find('}')
+            .map_or(text.len(), |len| start + len);
+        if let Some(default) = text[start..end].find(":-") {
+            let default = start + default + 2;
+            parts.push((default, end - default));
+        }
+        at = (end + 1).min(text.len());
+    }
+    parts.push((at, text.len() - at));
+    parts.retain(|(_, len)| *len > 0);
+    parts
 }
 
 /// The same for a text that is no YAML: the rest of each line behind the name of a secret.
@@ -93,7 +119,7 @@ pub(super) fn hide_in_text(file: FileId, files: &mut Files) {
             .iter()
             .filter_map(|key| Some(line.find(key.as_str())? + key.len()))
             .min();
-        if let Some(at) = value.filter(|at| !line[*at..].contains("${")) {
+        if let Some(at) = value.filter(|at| !is_variable(&line[*at..])) {
             let at = at
                 + line[at..]
                     .find(|char: char| !": \"'".contains(char))
@@ -110,6 +136,11 @@ pub(super) fn hide_in_text(file: FileId, files: &mut Files) {
     for span in spans {
         files.hide(span);
     }
+}
+
+/// Whether the rest of a line is a variable without a default.
+fn is_variable(rest: &str) -> bool {
+    rest.contains("${") && !rest.contains(":-")
 }
 
 /// Names of the keys of a schema, at any depth, whose values are secrets.

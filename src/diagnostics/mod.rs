@@ -6,12 +6,14 @@
 
 mod allow;
 pub mod codes;
+mod read;
 mod render;
 mod suggest;
 mod write;
 mod yaml;
 
 pub use allow::{Allowance, Allows, forget_used};
+pub use read::read_text;
 pub use render::{Format, render};
 pub use suggest::{did_you_mean, nearest};
 pub use write::{yaml_block, yaml_flow};

@@ -15,14 +15,13 @@ use std::collections::HashMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span as ParserSpan};
 use serde_json::{Map, Number, Value};
 
+use super::read::BYTES_MAX;
 use super::{Diagnostic, FileId, Files, Span};
 
 /// Deepest nesting; deeper is a mistake or an attack.
 const DEPTH_MAX: usize = 64;
 /// Most nodes of one file, aliases expanded.
 const NODES_MAX: usize = 200_000;
-/// Largest file.
-const BYTES_MAX: usize = 8 << 20;
 
 /// A value with its place.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use crate::config::{self, Config, MessageId, Mode};
-use crate::diagnostics::{Diagnostic, Files, has_errors};
-use crate::mapping::{self, Expression, Mapping, Options, PersonalRules, Reference, Target};
+use crate::diagnostics::{Diagnostic, Files, forget_used, has_errors};
+use crate::mapping::{self, Expression, Mapping, Options, Reference, Target};
 
 /// All that `run` needs.
 pub struct Prepared {
@@ -54,6 +54,11 @@ fn connectors(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<PreparedConnector> {
     let mut connectors = Vec::new();
+    let mut allowed_already: Vec<Diagnostic> = diagnostics
+        .iter()
+        .filter(|one| one.allowed.is_some())
+        .cloned()
+        .collect();
     for (name, connector) in &config.connectors {
         let references: Vec<Reference> = connector
             .mappings
@@ -88,9 +93,16 @@ fn connectors(
             when_place: when.as_ref().map(|(_, span)| *span),
             when: when.map(|(when, _)| when),
             identity_suffix: (connector.message_id == MessageId::Connector).then(|| name.clone()),
-            personal: PersonalRules::default(),
+            personal: connector.personal.clone(),
         };
-        let mapping = mapping::load(&references, files, Some(target), options, diagnostics);
+        let mut found = Vec::new();
+        let mapping = mapping::load(&references, files, Some(target), options, &mut found);
+        // What the connector allowed of the config is used as well.
+        let mut allows = connector.allows.clone();
+        allows.apply(&mut found);
+        allows.apply(&mut allowed_already);
+        allows.report_unused(&mut found);
+        diagnostics.append(&mut found);
         if let Some(mapping) = mapping {
             connectors.push(PreparedConnector {
                 name: name.clone(),
@@ -111,4 +123,5 @@ fn dedupe(diagnostics: &mut Vec<Diagnostic>) {
         }
         is_new
     });
+    forget_used(diagnostics);
 }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use super::syntax::{self, Module, Named};
 use crate::builtin::MAPPINGS;
-use crate::diagnostics::{Allows, Diagnostic, Files, Node, Span, did_you_mean, parse_yaml};
+use crate::diagnostics::{
+    Allows, Diagnostic, Files, Node, Severity, Span, did_you_mean, parse_yaml, read_text,
+};
 
 /// Where a file is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -214,15 +216,10 @@ impl<'a> Loader<'a> {
 
     fn read(&mut self, place: &Place) -> Option<Arc<Module>> {
         let file = match place {
-            Place::Disk(path) => match std::fs::read_to_string(path) {
+            Place::Disk(path) => match read_text(path) {
                 Ok(text) => self.files.add(path.to_string_lossy(), Some(path), text),
-                Err(error) => {
-                    self.error(
-                        "unreadable-file",
-                        None,
-                        format!("{} cannot be read: {error}", path.display()),
-                        String::new(),
-                    );
+                Err(problem) => {
+                    self.diagnostics.push(*problem);
                     return None;
                 }
             },
@@ -334,6 +331,51 @@ impl<'a> Loader<'a> {
         let set = self.group(&others, depth + 1);
         *below = lay_over(std::mem::take(below), set, false);
     }
+}
+
+/// Warn of folders below a folder of mappings that nothing reads. One that imports lies over the
+/// folder, and is meant to be asked for.
+pub fn unread_folders(loader: &mut Loader<'_>, text: &str, base: &Path, span: Option<Span>) {
+    let folder = base.join(text);
+    if text.starts_with("builtin:") || !folder.is_dir() {
+        return;
+    }
+    let mut below = list(&folder);
+    below.retain(|path| path.is_dir());
+    below.sort();
+    for folder in below {
+        let files: Vec<PathBuf> = list(&folder)
+            .into_iter()
+            .filter(|path| path.is_file() && is_mapping_file(path))
+            .collect();
+        let is_read = |path: &PathBuf| loader.modules.contains_key(&Place::Disk(normal(path)));
+        let is_meant = files.iter().any(|path| is_read(path) || imports(path));
+        if files.is_empty() || is_meant {
+            continue;
+        }
+        let message = format!(
+            "nothing reads the mappings in {}",
+            normal(&folder).display()
+        );
+        let diagnostic = match span {
+            Some(span) => Diagnostic::warning("unread-folder", span, message),
+            None => Diagnostic {
+                severity: Severity::Warning,
+                ..Diagnostic::global("unread-folder", message)
+            },
+        };
+        loader.diagnostics.push(diagnostic.label(
+            "a folder means the files that lie directly in it: name this one too, or a glob",
+        ));
+    }
+}
+
+fn imports(path: &Path) -> bool {
+    let mut files = Files::default();
+    read_text(path).is_ok_and(|text| {
+        let file = files.add("", None, text);
+        parse_yaml(file, &files).is_ok_and(|root| root.get("import").is_some())
+    })
 }
 
 /// Names of the sets in the program, overlays included.

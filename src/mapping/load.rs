@@ -9,7 +9,7 @@ use sluice_sdk::{sinks, sources};
 
 use super::compile::{self, Compiler, FieldUse, Tables};
 use super::expression::Expression;
-use super::import::{Loader, Part, Place, Set};
+use super::import::{Loader, Part, Place, Set, unread_folders};
 use super::personal::PersonalData;
 use super::plan::{Rule, TypePattern};
 use super::{Mapping, Options, Reference, Target, check, merge, syntax};
@@ -29,9 +29,16 @@ pub fn load(
 ) -> Option<Mapping> {
     let mut found = Vec::new();
     let (set, mut allows) = read(references, files, &mut found);
-    let target = target.unwrap_or_else(|| target_of(&set, &mut found));
+    let target = match target {
+        Some(target) => {
+            other_target(&set, target, &mut found);
+            target
+        }
+        None => target_of(&set, &mut found),
+    };
     let (rules, personal) = compile_set(&set, target, &options, &mut found);
     deduplicate(&mut found);
+    without_consequences(&mut found);
     allows.apply(&mut found);
     let has_errors = crate::diagnostics::has_errors(&found);
     if rules.is_empty() && !has_errors {
@@ -125,7 +132,43 @@ fn read(
         }
     }
     let set = loader.group(&places, 0);
+    for reference in references {
+        unread_folders(
+            &mut loader,
+            &reference.text,
+            &reference.base,
+            reference.span,
+        );
+    }
     (set, loader.allows)
+}
+
+/// A `for` that speaks of other plugins than the connector has.
+fn other_target(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) {
+    let mut tell = |(name, span): &(String, Span), what: &str| {
+        diagnostics.push(
+            Diagnostic::warning(
+                "other-target",
+                *span,
+                format!("this is written for the {what} `{name}`; here it is used with another"),
+            )
+            .label("the connector's own counts"),
+        );
+    };
+    if let (Some(source), Some(own)) = (&set.source, target.catalogue) {
+        let meant = sources().into_iter().find(|plugin| plugin.name == source.0);
+        let catalogue = meant.and_then(|plugin| plugin.catalogue).map(|it| it());
+        if catalogue.is_none_or(|catalogue| !std::ptr::eq(catalogue, own)) {
+            tell(source, "source");
+        }
+    }
+    if let (Some(sink), Some(own)) = (&set.sink, target.document) {
+        let meant = sinks().into_iter().find(|plugin| plugin.name == sink.0);
+        let document = meant.and_then(|plugin| plugin.document);
+        if document.is_none_or(|document| !std::ptr::eq(document, own)) {
+            tell(sink, "sink");
+        }
+    }
 }
 
 fn target_of(set: &Set, diagnostics: &mut Vec<Diagnostic>) -> Target {
@@ -163,6 +206,28 @@ fn target_of(set: &Set, diagnostics: &mut Vec<Diagnostic>) -> Target {
         }
     }
     target
+}
+
+/// Where a file could not be read, what it would have brought is missing all over.
+fn without_consequences(diagnostics: &mut Vec<Diagnostic>) {
+    let is_unread = diagnostics.iter().any(|one| {
+        matches!(
+            one.code,
+            "missing-file"
+                | "unknown-builtin"
+                | "import-cycle"
+                | "unreadable-file"
+                | "duplicate-key"
+        ) || one.code.starts_with("yaml-")
+    });
+    if is_unread {
+        diagnostics.retain(|one| {
+            !matches!(
+                one.code,
+                "missing-on" | "no-outcome" | "unknown-template" | "unknown-table"
+            )
+        });
+    }
 }
 
 /// A template is read once for each rule that uses it; its mistakes are said once.

@@ -29,6 +29,17 @@ pub enum Treatment {
     Drop,
 }
 
+impl Treatment {
+    /// For explanations, beside conversions.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "personal_data: pass",
+            Self::Hash => "personal_data: hash",
+            Self::Drop => "personal_data: drop",
+        }
+    }
+}
+
 /// What a connector says about personal data.
 #[derive(Debug, Clone, Default)]
 pub struct PersonalRules {

@@ -217,7 +217,19 @@ impl Mapping {
     pub fn map_explained(&self, event: &Value) -> Explained {
         let mut looked_at = Vec::new();
         let outcome = self.run(own_type(event), event, Some(&mut looked_at));
-        explain(event, outcome, looked_at, &self.rules, &self.origin)
+        let seen = self.protected(event);
+        let mut explained = explain(&seen, outcome, looked_at, &self.rules, &self.origin);
+        let event_type = own_type(event);
+        for field in &mut explained.fields {
+            let treatments = field.reads.iter().filter_map(|read| {
+                let dotted = read.path.strip_prefix("$.")?;
+                let mut treated = self.personal.treated(event_type);
+                treated.find(|(path, _)| *path == dotted)
+            });
+            let steps: Vec<&'static str> = treatments.map(|(_, one)| one.word()).collect();
+            field.output.conversions.splice(0..0, steps);
+        }
+        explained
     }
 
     fn run(

@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::convert;
+use crate::diagnostics::codes::CODES;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 const PATH: &str = "A JSONPath (RFC 9535) into the event, such as `$.properties.url`.";
@@ -55,7 +56,8 @@ pub fn mapping_schema() -> Value {
                 "examples": [{"opened": {"on": "message.Open", "emit": {"event": "Opened"}}}],
                 "type": "object",
                 "additionalProperties": {"$ref": "#/$defs/rule"}
-            }
+            },
+            "allow": allow()
         },
         "$defs": {"rule": rule(), "value": value(), "spread": spread(), "conversion": conversion(), "when_absent": when_absent()}
     })
@@ -87,8 +89,29 @@ fn rule() -> Value {
             "skip": {"description": "Knowingly not sent; the reason is counted and shown.", "examples": ["too many"], "type": "string"},
             "continue": {"description": "Let the rules after this one run as well. Default: false.", "examples": [true], "type": "boolean"},
             "opt_in": {"description": "Runs only for types that `events.include` names exactly; otherwise the event is skipped with this reason.", "examples": ["often comes from elsewhere"], "type": "string"},
-            "description": {"description": "For people.", "examples": ["Opens, without machine opens."], "type": "string"}
+            "description": {"description": "For people.", "examples": ["Opens, without machine opens."], "type": "string"},
+            "allow": allow()
         }
+    })
+}
+
+fn allow() -> Value {
+    let codes: serde_json::Map<String, Value> = CODES
+        .iter()
+        .filter(|code| code.is_allowable)
+        .map(|code| {
+            (
+                code.name.to_owned(),
+                json!({"description": code.says, "type": "string"}),
+            )
+        })
+        .collect();
+    json!({
+        "description": "Messages that are known and meant at this place, by code with the reason.",
+        "examples": [{"unused-template": "kept for the summer"}],
+        "type": "object",
+        "additionalProperties": false,
+        "properties": codes
     })
 }
 
@@ -134,7 +157,8 @@ fn value() -> Value {
                     "$const": {"description": "Data that is not read as language.", "examples": [{"$from": "as it is"}]},
                     "$extends": {"description": "Templates to merge in; what stands here wins.", "examples": ["campaign", ["campaign", "canvas"]],
                         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
-                    "$omit": {"description": "Takes this key out, inherited and copied ones too.", "examples": [true], "const": true}
+                    "$omit": {"description": "Takes this key out, inherited and copied ones too.", "examples": [true], "const": true},
+                    "$allow": allow()
                 },
                 "patternProperties": {"^[^$]": {"$ref": "#/$defs/value"}, "^\\$$": false},
                 "additionalProperties": false

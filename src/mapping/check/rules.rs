@@ -39,11 +39,23 @@ pub fn unreachable(
         let Some(Some(first)) = caught.first() else {
             continue;
         };
-        // An overlay's rule is meant to stand before the imported ones.
-        if caught
-            .iter()
-            .any(|by| by.is_none_or(|by| by.depth < rule.depth))
-        {
+        if caught.iter().any(Option::is_none) {
+            continue;
+        }
+        // An overlay's rule stands before the imported ones; it is the one to look at.
+        if let Some(overlay) = caught.iter().flatten().find(|by| by.depth < rule.depth) {
+            diagnostics.push(
+                Diagnostic::warning(
+                    "unreachable-rule",
+                    overlay.place,
+                    format!(
+                        "`{}` takes all events of the imported rule `{}`, which can never run",
+                        overlay.name, rule.name
+                    ),
+                )
+                .label("give it a `when`, name fewer types, or allow it with the reason")
+                .related(rule.place, "this one never runs"),
+            );
             continue;
         }
         diagnostics.push(

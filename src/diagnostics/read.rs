@@ -1,0 +1,44 @@
+//! Files that people write, as texts: none that is too large, none that is not UTF-8.
+
+use std::path::Path;
+
+use super::Diagnostic;
+
+/// Largest file. No mapping or config comes near it; a mistaken path may.
+pub(super) const BYTES_MAX: usize = 8 << 20;
+
+/// The text of a file.
+///
+/// # Errors
+/// One that names the file: it cannot be read, is too large, or is not UTF-8.
+pub fn read_text(path: &Path) -> Result<String, Box<Diagnostic>> {
+    let fail = |code, message: String| {
+        let message = format!("{} {message}", path.display());
+        Err(Box::new(Diagnostic::global(code, message)))
+    };
+    let unreadable =
+        |error: std::io::Error| fail("unreadable-file", format!("cannot be read: {error}"));
+    match std::fs::metadata(path) {
+        Ok(file) if file.len() > BYTES_MAX as u64 => {
+            return fail(
+                "yaml-limit",
+                format!("has {} bytes; at most {BYTES_MAX} are read", file.len()),
+            );
+        }
+        Ok(_) => {}
+        Err(error) => return unreadable(error),
+    }
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return unreadable(error),
+    };
+    String::from_utf8(bytes).or_else(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let before = &error.as_bytes()[..good];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        fail(
+            "yaml-encoding",
+            format!("is not UTF-8: the first wrong byte is in line {line}"),
+        )
+    })
+}
