@@ -17,6 +17,8 @@ mod desk;
 mod order;
 mod pick;
 mod play;
+#[cfg(test)]
+mod tests;
 mod way;
 
 use std::collections::BTreeMap;

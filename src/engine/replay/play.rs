@@ -259,7 +259,11 @@ impl Player {
                 Ok(Err(problem)) => {
                     tries += 1;
                     error!(connector = %self.replay.connector, replay = self.replay.id, "the replay cannot be saved: {problem}. Trying again; after a restart some documents would be sent once more.");
-                    if tries >= STORE_TRIES_MAX || self.check().is_err() {
+                    if self.replay.phase == Phase::Running {
+                        // At a stop what is not saved goes again after the start.
+                        self.check()?;
+                    }
+                    if tries >= STORE_TRIES_MAX {
                         return Err(Ends::Failed(format!("it could not be saved: {problem}")));
                     }
                     tokio::time::sleep(LOOK_AGAIN).await;
