@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use sluice_sdk::Secret;
 
 use crate::config::Config;
 use crate::engine::StartError;
@@ -42,7 +43,7 @@ impl Reach {
         if !matches!(problem, OpenError::Locked { .. }) {
             return Err(problem.to_string());
         }
-        let admin = config.admin.listen.map(|listen| Admin { listen });
+        let admin = Admin::of(config);
         match admin {
             Some(admin) if admin.is_there() => Ok(Self::Running(admin)),
             _ => Err(explained(
@@ -82,6 +83,7 @@ pub fn explained(problem: &StartError, listen: Option<SocketAddr>) -> String {
 #[derive(Debug, Clone)]
 pub struct Admin {
     listen: SocketAddr,
+    token: Option<Secret>,
 }
 
 /// What the admin API said.
@@ -93,9 +95,12 @@ pub struct Answer {
 }
 
 impl Admin {
-    /// At this address.
-    pub fn new(listen: SocketAddr) -> Self {
-        Self { listen }
+    /// Where the config says it is, with the token it wants; none when it is off.
+    pub fn of(config: &Config) -> Option<Self> {
+        config.admin.listen.map(|listen| Self {
+            listen,
+            token: config.admin.token.clone(),
+        })
     }
 
     fn is_there(&self) -> bool {
@@ -115,9 +120,16 @@ impl Admin {
         let mut stream = TcpStream::connect_timeout(&self.listen, CONNECT_PATIENCE)?;
         stream.set_read_timeout(Some(ANSWER_PATIENCE))?;
         let body = body.map(Value::to_string).unwrap_or_default();
+        let token = match &self.token {
+            Some(token) => {
+                let token = token.reveal().map_err(std::io::Error::other)?;
+                format!("Authorization: Bearer {token}\r\n")
+            }
+            None => String::new(),
+        };
         // Version 1.0: the answer ends with the connection.
         let head = format!(
-            "{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "{method} {path} HTTP/1.0\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{token}\r\n",
             self.listen,
             body.len()
         );

@@ -43,11 +43,8 @@ pub fn run(args: &StatusArgs, colour: bool) -> ExitCode {
     let Some(config) = load_config(&args.config, colour) else {
         return ExitCode::from(1);
     };
-    let running = config.admin.listen.and_then(|listen| {
-        Admin::new(listen)
-            .json::<Status>("GET", "/status", None)
-            .ok()
-    });
+    let running =
+        Admin::of(&config).and_then(|admin| admin.json::<Status>("GET", "/status", None).ok());
     let status = match running.map_or_else(|| read_status(&config), Ok) {
         Ok(status) => status,
         Err(problem) => {

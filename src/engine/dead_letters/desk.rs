@@ -74,11 +74,12 @@ pub struct LettersStatus {
 
 /// Drop dead letters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct DropOrder {
-    /// Which.
+    /// Which. Never left out: an empty order must not drop everything.
     pub filter: Filter,
     /// Say how many there are; drop nothing.
+    #[serde(default)]
     pub dry_run: bool,
 }
 

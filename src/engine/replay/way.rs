@@ -78,6 +78,9 @@ impl Way {
     /// Why live deliveries stand still at the moment, if they do.
     pub(super) fn live_trouble(&self) -> Option<String> {
         let live = self.live.as_ref()?;
+        if live.gate.is_paused() {
+            return Some("the connector is paused".to_owned());
+        }
         match live.gate.state() {
             GateState::Held { reason, .. } => Some(format!("the connector is held: {reason}")),
             GateState::Open => live
