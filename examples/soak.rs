@@ -119,7 +119,7 @@ async fn soak(args: Args) {
     let (end, repeated) = load.finish().await;
     let sent = Sent::below(end);
     world.mend().await;
-    drain(&world, &sent).await;
+    world.arrives(sent.delivered).await;
     tally.peak_memory = tally.peak_memory.max(sluice.peak_memory());
     let stopped = sluice.stop();
     let status = world.status();
@@ -191,18 +191,6 @@ fn name_of(trouble: &Value) -> String {
     trouble["status"]
         .as_u64()
         .map_or_else(|| mode.to_owned(), |status| status.to_string())
-}
-
-/// Wait until all is at the double; without an end to the wait as long as more comes.
-async fn drain(world: &World, sent: &Sent) {
-    let mut progress = (world.double.accepted(), Instant::now());
-    while progress.0 < sent.delivered && progress.1.elapsed() < support::PATIENCE {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let accepted = world.double.accepted();
-        if accepted > progress.0 {
-            progress = (accepted, Instant::now());
-        }
-    }
 }
 
 fn line(world: &World, load: &Load, tally: &Tally) -> String {

@@ -166,12 +166,16 @@ admin: {{ listen: \"off\" }}
         found.map_or(0, |(_, count)| *count)
     }
 
-    /// Wait until the double has as many distinct valid documents.
+    /// Wait until the double has as many distinct valid documents, for as long as more arrive.
     pub async fn arrives(&self, documents: u64) {
-        eventually(&format!("{documents} documents at the double"), || {
-            self.double.accepted() >= documents
-        })
-        .await;
+        while self.double.accepted() < documents {
+            let before = self.double.accepted();
+            eventually(
+                &format!("more than {before} of {documents} documents"),
+                || self.double.accepted() > before,
+            )
+            .await;
+        }
     }
 
     /// Stop and compare: every event of `sent` has its one end, in the account and at the double.

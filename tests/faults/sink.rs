@@ -150,8 +150,9 @@ async fn a_revoked_key_holds_and_a_new_one_in_its_file_lets_everything_go() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backlog_of_fifty_thousand_events_survives_a_kill_and_is_drained() {
-    const BACKLOG: u64 = 50_000;
+async fn a_large_backlog_survives_a_kill_and_is_drained() {
+    // More by hand, as many as one likes: `cargo bench --bench delivery -- --backlog N`.
+    const BACKLOG: u64 = 20_000;
     let world = World::new(Settings::default()).await;
     world
         .fault(json!({"mode": "status", "status": 503, "times": 0}))
