@@ -129,7 +129,7 @@ async fn backlog(events: u64) {
     let mut client = Client::new(&sluice);
     for first in (0..events).step_by(BODY as usize) {
         client.send(bodies(first)).await;
-        if (first + BODY) % PROGRESS_EVERY == 0 {
+        if (first + BODY).is_multiple_of(PROGRESS_EVERY) {
             tell("events wait", first + BODY, &sluice);
         }
     }
