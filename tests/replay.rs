@@ -127,7 +127,7 @@ fn open(n: u64) -> Value {
 
 /// No event has this field, so that every one is a dead letter.
 const BAD: &str = "{ $from: $.user.timezone, $missing: { dead_letter: no user } }";
-const GOOD: &str = "$.user.external_user_id";
+const GOOD: &str = "{ $from: $.user.external_user_id, $missing: { skip: no user } }";
 
 fn assert_letters_balance(config: &Path) -> Value {
     let letters = status(config)["dead_letters"][CONNECTOR].clone();

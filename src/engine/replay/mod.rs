@@ -17,6 +17,7 @@ mod desk;
 mod order;
 mod pick;
 mod play;
+mod preview;
 #[cfg(test)]
 mod tests;
 mod way;
@@ -29,8 +30,9 @@ use serde::{Deserialize, Serialize};
 use super::account::DocumentAccount;
 use super::dead_letters::Filter;
 
-pub use desk::{DryRun, ReplayError, Replays};
+pub use desk::{ReplayError, Replays};
 pub use order::{Answer, JournalOrder, LettersOrder, NotReplayed};
+pub use preview::DryRun;
 pub use way::Way;
 
 /// Events a second of a replay that names no rate: far below what live events reach.
