@@ -27,6 +27,9 @@ use tracing::{error, info, warn};
 use super::dead_letters::DeadLetter;
 use crate::journal::{AppendError, EventMark, Log, MalformedMark, Store, StoreCommit};
 
+#[cfg(test)]
+mod tests;
+
 /// What a source is told to wait before it comes again.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
 /// Ids in memory that the keeper has not stored yet; above it requests wait for the keeper.
