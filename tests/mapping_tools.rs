@@ -378,3 +378,47 @@ rules:
     assert!(!unused.iter().any(|field| field == "properties.campaign_id"));
     assert!(of("users.messages.email.Send").expect("the type")["rule_to_paste"].is_string());
 }
+
+#[test]
+fn the_schema_for_a_sink_takes_what_is_right_and_refuses_what_is_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = [
+        "schema",
+        "mapping",
+        "--sink",
+        "segment",
+        "--source",
+        "braze_webhook",
+    ];
+    let schema = json(&ask(folder.path(), &arguments));
+    let validator = jsonschema::validator_for(&schema).expect("a schema");
+    let rule = |emit: Value| {
+        let on = "users.messages.email.Open";
+        serde_json::json!({"version": 1, "rules": {"r": {"on": on, "emit": emit}}})
+    };
+    for good in [
+        serde_json::json!({"type": "track", "event": {"$text": "{$.id}"}, "context": "$.context"}),
+        serde_json::json!({"type": "$.kind", "context": {"$extends": "email", "own": {"a": [1]}}}),
+        serde_json::json!({"properties": {"$rest": {"from": "$.properties"}, "n": 1, "gone": {"$omit": true}}}),
+        serde_json::json!({"integrations": {"All": true, "X": "$.x"}, "userId": null}),
+    ] {
+        assert!(validator.is_valid(&rule(good.clone())), "{good}");
+    }
+    for bad in [
+        serde_json::json!({"evnt": "Opened"}),
+        serde_json::json!({"type": "trck"}),
+        serde_json::json!({"userId": {"from": "$.id"}}),
+        serde_json::json!({"userId": 7}),
+        serde_json::json!({"properties": "text"}),
+        serde_json::json!({"context": {"device": {"model": 7}}}),
+    ] {
+        assert!(!validator.is_valid(&rule(bad.clone())), "{bad}");
+    }
+    let wrong = ask(folder.path(), &["schema", "mapping", "--sink", "segmnt"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.stderr.contains("segment"), "{}", wrong.stderr);
+    assert_eq!(
+        ask(folder.path(), &["schema", "test", "--sink", "segment"]).code,
+        2
+    );
+}

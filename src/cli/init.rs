@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluice_sdk::{SinkPlugin, SourcePlugin};
 
 use super::{coverage, mappings, output, schema};
@@ -96,7 +96,7 @@ fn starter(source: &SourcePlugin, sink: &SinkPlugin) -> Vec<(String, String)> {
             "mappings/ours.yaml".to_owned(),
             overlay(set.as_deref(), source, sink),
         ),
-        (".vscode/settings.json".to_owned(), EDITOR.to_owned()),
+        (".vscode/settings.json".to_owned(), editor(source, sink)),
         (".vscode/extensions.json".to_owned(), EXTENSIONS.to_owned()),
         (".gitignore".to_owned(), "/data/\n".to_owned()),
         ("README.md".to_owned(), README.to_owned()),
@@ -140,7 +140,8 @@ sources:
 }
 
 fn overlay(set: Option<&str>, source: &SourcePlugin, sink: &SinkPlugin) -> String {
-    let head = "# yaml-language-server: $schema=../schema/mapping.schema.json\n";
+    let schema = schema::mapping_file(source, sink);
+    let head = format!("# yaml-language-server: $schema=../schema/{schema}\n");
     let Some(set) = set else {
         return format!(
             "{head}version: 1\nfor: {{ source: {}, sink: {} }}\nrules:\n  everything:\n    \
@@ -219,14 +220,15 @@ tests:
     })
 }
 
-const EDITOR: &str = r#"{
-  "yaml.schemas": {
-    "./schema/sluice.schema.json": "sluice.yaml",
-    "./schema/mapping.schema.json": "mappings/**/!(*.test).yaml",
-    "./schema/test.schema.json": "mappings/**/*.test.yaml"
-  }
+fn editor(source: &SourcePlugin, sink: &SinkPlugin) -> String {
+    output::json(&json!({
+        "yaml.schemas": {
+            "./schema/sluice.schema.json": "sluice.yaml",
+            format!("./schema/{}", schema::mapping_file(source, sink)): "mappings/**/!(*.test).yaml",
+            "./schema/test.schema.json": "mappings/**/*.test.yaml",
+        }
+    }))
 }
-"#;
 
 const EXTENSIONS: &str = r#"{
   "recommendations": ["redhat.vscode-yaml"]
@@ -251,5 +253,10 @@ sluice coverage               # every event type and its rule
 sluice run                    # start; set the variables that sluice.yaml names first
 ```
 
-In CI: `sluice validate --strict --format github && sluice test`.
+In CI: `sluice validate --strict --format github && sluice test --fail-under 100`.
+
+Editors: completion, descriptions and errors come from the YAML language server. VS Code offers the
+extension by itself when it opens this folder; in others (Neovim, Helix, Zed, Emacs, JetBrains)
+switch the server `yaml-language-server` on. The first line of each file tells it the schema, so
+there is nothing else to set.
 ";

@@ -17,7 +17,7 @@ pub fn yaml_flow(value: &Value) -> String {
         Value::Object(members) => {
             let members: Vec<String> = members
                 .iter()
-                .map(|(key, value)| format!("{}: {}", text(key), yaml_flow(value)))
+                .map(|(name, value)| format!("{}: {}", key(name), yaml_flow(value)))
                 .collect();
             format!("{{ {} }}", members.join(", "))
         }
@@ -30,8 +30,8 @@ pub fn yaml_flow(value: &Value) -> String {
 /// with `$`) stand on one line.
 pub fn yaml_block(members: &serde_json::Map<String, Value>, indent: usize) -> String {
     let mut out = String::new();
-    for (key, value) in members {
-        let _ = write!(out, "{:indent$}{}:", "", text(key));
+    for (name, value) in members {
+        let _ = write!(out, "{:indent$}{}:", "", key(name));
         match value {
             Value::Object(inner) if inner.keys().any(|key| !key.starts_with('$')) => {
                 out.push('\n');
@@ -43,6 +43,14 @@ pub fn yaml_block(members: &serde_json::Map<String, Value>, indent: usize) -> St
         }
     }
     out
+}
+
+/// A rule's own `on` is what people write.
+fn key(name: &str) -> String {
+    match name {
+        "on" => name.to_owned(),
+        name => text(name),
+    }
 }
 
 /// Without quotes where nobody could take it for anything but this text, here or in a block.
@@ -118,7 +126,7 @@ mod tests {
         let value = json!({"event": "Email Opened", "on": "no", "id": "12", "path": "$.user.id"});
         assert_eq!(
             yaml_flow(&value),
-            r#"{ event: Email Opened, "on": "no", id: "12", path: $.user.id }"#
+            r#"{ event: Email Opened, on: "no", id: "12", path: $.user.id }"#
         );
     }
 }

@@ -3,10 +3,14 @@
 //! They say the shape of a file and explain each key; what needs more than the shape (paths, names of
 //! templates, types of fields) is for `sluice validate`.
 
+mod special;
+
 use serde_json::{Value, json};
 
 use super::convert;
 use crate::diagnostics::codes::CODES;
+
+pub use self::special::mapping_schema_for;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 const PATH: &str = "A JSONPath (RFC 9535) into the event, such as `$.properties.url`.";
