@@ -287,7 +287,8 @@ fn diff_counts_what_changes_and_shows_an_example_of_each_kind() {
     assert_eq!(json(&diff(&["--format", "json"]))["events"], 106);
 }
 
-fn load_text(text: &str) -> (Option<Mapping>, String) {
+/// The mapping of this text and what is said about it, but for messages with the code `meant`.
+fn load_text(text: &str, meant: &str) -> (Option<Mapping>, String) {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("a.yaml"), text).expect("written");
     let (mut files, mut diagnostics) = (Files::default(), Vec::new());
@@ -298,14 +299,15 @@ fn load_text(text: &str) -> (Option<Mapping>, String) {
     };
     let options = Options::default();
     let mapping = load(&[reference], &mut files, None, options, &mut diagnostics);
+    diagnostics.retain(|diagnostic| diagnostic.code != meant);
     let said = render(&diagnostics, &files, Format::Human, false);
     (mapping, said)
 }
 
 /// Every type of the catalogue gets a rule that has nothing to be said against it, and runs.
-fn all_ready_rules_are_valid(head: &str) {
+fn all_ready_rules_are_valid(head: &str, meant: &str) {
     let nothing = "rules:\n  x: { on: nothing.like.this*, skip: x }\n";
-    let (mapping, said) = load_text(&format!("{head}{nothing}"));
+    let (mapping, said) = load_text(&format!("{head}{nothing}"), "");
     let mapping = mapping.unwrap_or_else(|| panic!("{said}"));
     let catalogue = mapping.target().catalogue.expect("a catalogue");
     assert!(catalogue.events.len() > 50);
@@ -314,7 +316,7 @@ fn all_ready_rules_are_valid(head: &str) {
         .iter()
         .map(|event| rule_for(event, &mapping))
         .collect();
-    let (all, said) = load_text(&format!("{head}rules:\n{}", ready.concat()));
+    let (all, said) = load_text(&format!("{head}rules:\n{}", ready.concat()), meant);
     assert_eq!(said, "");
     let all = all.expect("rules");
     for (event, text) in catalogue.events.iter().zip(&ready) {
@@ -328,12 +330,15 @@ fn all_ready_rules_are_valid(head: &str) {
 
 #[test]
 fn a_rule_to_paste_is_valid_for_every_type_over_the_built_in_set() {
-    all_ready_rules_are_valid("version: 1\nimport: [builtin:braze_to_segment]\n");
+    // They take the place of the imported ones, which is said of each.
+    let head = "version: 1\nimport: [builtin:braze_to_segment]\n";
+    all_ready_rules_are_valid(head, "unreachable-rule");
 }
 
 #[test]
 fn a_rule_to_paste_is_valid_where_there_is_nothing_to_learn_from() {
-    all_ready_rules_are_valid("version: 1\nfor: { source: braze_webhook, sink: segment }\n");
+    let head = "version: 1\nfor: { source: braze_webhook, sink: segment }\n";
+    all_ready_rules_are_valid(head, "");
 }
 
 #[test]
