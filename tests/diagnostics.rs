@@ -16,8 +16,6 @@ const WITHOUT_EXAMPLE: &[&str] = &[
     "too-large",
     "bad-schema",
     "missing-variable",
-    "no-personal-fields",
-    "hashed-twice",
     "no-tests",
     "no-event",
     "no-catalogue",

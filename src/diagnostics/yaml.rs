@@ -576,6 +576,58 @@ mod tests {
     }
 
     #[test]
+    fn hostile_files_get_a_message_and_cost_no_more() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.yaml");
+        let giant = vec![b'a'; BYTES_MAX + 1];
+        let scalar = format!("a: {}\n", "x".repeat(BYTES_MAX));
+        for (bytes, code, says) in [
+            (giant.as_slice(), "yaml-limit", "at most 8388608 are read"),
+            (scalar.as_bytes(), "yaml-limit", "at most 8388608 are read"),
+            (
+                b"a: 1\nb: \xff\n",
+                "yaml-encoding",
+                "the first wrong byte is in line 2",
+            ),
+        ] {
+            std::fs::write(&path, bytes).expect("written");
+            let problem = crate::diagnostics::read_text(&path).expect_err(says);
+            assert_eq!(problem.code, code);
+            assert!(problem.message.contains(says), "{}", problem.message);
+        }
+        for (text, code) in [
+            ("a:\n\tb: 1\n".to_owned(), "yaml-syntax"),
+            (format!("{}1", "a: {".repeat(1_000)), "yaml-limit"),
+            ("- ".repeat(1_000), "yaml-limit"),
+            ("x: [a, ".repeat(100_000), "yaml-limit"),
+            ("a: &a [*a]".to_owned(), "yaml-alias"),
+        ] {
+            let code_found = read(&text).expect_err(code).0.code;
+            assert!(
+                code_found == code || code_found == "yaml-syntax",
+                "{code_found}"
+            );
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config::with_cases(4_000))]
+
+        #[test]
+        fn no_text_makes_the_reader_panic(
+            text in proptest::prop_oneof![
+                "\\PC{0,60}",
+                "[-:,?&*!|>{}\\[\\]#'\"%@ \\n\\ta-c0-2]{0,80}",
+            ]
+        ) {
+            if let Ok((node, files)) = read(&text) {
+                files.place(node.span);
+                node.to_json();
+            }
+        }
+    }
+
+    #[test]
     fn deep_nesting_is_refused() {
         let text = format!("a: {}{}", "[".repeat(300), "]".repeat(300));
         let code = read(&text).expect_err("too deep").0.code;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sluice_sdk::catalogue::Catalogue;
 use sluice_sdk::{DocumentKind, DocumentSpec, ValueRule};
 
+mod personal;
 mod soundness;
 
 use super::*;
@@ -1152,4 +1153,22 @@ rules:
             prop_assert!(serde_json::from_slice::<Value>(&documents[0].body).is_ok());
         }
     }
+}
+
+#[test]
+fn every_built_in_set_is_checked_without_a_message() {
+    let mut wrong = Vec::new();
+    for set in builtin_sets() {
+        let (mut files, mut diagnostics) = (Files::default(), Vec::new());
+        let reference = Reference {
+            text: format!("builtin:{set}"),
+            base: std::path::PathBuf::new(),
+            span: None,
+        };
+        let options = Options::default();
+        assert!(load(&[reference], &mut files, None, options, &mut diagnostics).is_some());
+        let format = crate::diagnostics::Format::Human;
+        wrong.push(render(&diagnostics, &files, format, false));
+    }
+    assert_eq!(wrong.concat(), "");
 }

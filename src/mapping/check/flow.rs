@@ -39,6 +39,8 @@ pub struct Flow<'a> {
     item: Option<Type>,
     /// What cannot be, found so far.
     pub impossible: Vec<Impossible>,
+    /// Conversions that hash what is hashed already.
+    pub hashed_twice: Vec<Span>,
 }
 
 /// The type of a field's values as the source sends them.
@@ -68,6 +70,7 @@ impl<'a> Flow<'a> {
             present: BTreeSet::new(),
             item: None,
             impossible: Vec::new(),
+            hashed_twice: Vec::new(),
         }
     }
 
@@ -218,6 +221,7 @@ impl<'a> Flow<'a> {
 
     fn operator(&mut self, operator: &Operator) -> Type {
         let mut here = self.source(operator);
+        self.hashed_twice.extend(self.second_hash(operator));
         let mut can_fail = matches!(operator.source, Source::Each { .. });
         for conversion in &operator.conversions {
             let (made, fails) = self.convert(here, conversion, &operator.about);
@@ -239,6 +243,21 @@ impl<'a> Flow<'a> {
             here.is_optional = true;
         }
         here
+    }
+
+    /// A hash of a field that the connector hashes.
+    fn second_hash(&self, operator: &Operator) -> Option<Span> {
+        let Source::From { paths, .. } = &operator.source else {
+            return None;
+        };
+        let event = self.event?;
+        let is_hashed = |path: &Path| {
+            path.dotted()
+                .is_some_and(|path| self.personal.treatment(&event.name, &path) == Treatment::Hash)
+        };
+        let mut conversions = operator.conversions.iter();
+        let hash = conversions.find(|one| matches!(one.name, "sha256" | "hmac_sha256"))?;
+        paths.iter().any(is_hashed).then_some(hash.span)
     }
 
     fn convert(&mut self, from: Type, conversion: &Conversion, about: &str) -> (Type, bool) {

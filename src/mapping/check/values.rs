@@ -73,6 +73,16 @@ impl Check<'_> {
     }
 
     fn impossible(&mut self) {
+        for span in std::mem::take(&mut self.flow.hashed_twice) {
+            self.add(
+                Diagnostic::warning(
+                    "hashed-twice",
+                    span,
+                    "`personal_data` of the connector hashes this field, and this hashes the hash",
+                )
+                .label("leave one of the two out"),
+            );
+        }
         for one in std::mem::take(&mut self.flow.impossible) {
             let Impossible {
                 span,
