@@ -287,6 +287,14 @@ pub static CODES: &[Code] = &[
         "same-identity",
         "Two connectors can send the same event to one system under one identity, and the system drops the second.",
     ),
+    code(
+        "admin-without-token",
+        "The admin listener can be reached from other machines and asks for no token: anybody there could pause and replay.",
+    ),
+    code(
+        "renamed-from-existing",
+        "The connector takes over the place of another one that is still in the config and needs its place itself.",
+    ),
     lint(
         "alerts-not-sent",
         "This version reads `alerts` and sends none yet.",
