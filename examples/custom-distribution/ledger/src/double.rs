@@ -13,18 +13,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use sluice_sdk::{BoxFuture, Double, ReceivedDocument};
+use sluice_sdk::{Behaviour, BoxFuture, Double, ReceivedDocument};
 use tokio::net::TcpListener;
 
 /// The key that it takes.
 pub const KEY: &str = "ledger-on-this-machine";
 
 /// What it holds. Cheap to clone; all clones are the same ledger.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Book(Arc<Mutex<Entries>>);
 
-#[derive(Default)]
 struct Entries {
+    behaviour: Behaviour,
+    requests: u64,
     taken: HashMap<String, Value>,
     /// Entries of nothing: said yes to, and forgotten.
     forgotten: u64,
@@ -38,6 +39,19 @@ struct Entries {
 }
 
 impl Book {
+    fn new(prints: bool) -> Self {
+        Self(Arc::new(Mutex::new(Entries {
+            behaviour: Behaviour::Well,
+            requests: 0,
+            taken: HashMap::new(),
+            forgotten: 0,
+            told_busy: HashSet::new(),
+            sick_for: 0,
+            strangers: 0,
+            prints,
+        })))
+    }
+
     fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -73,9 +87,12 @@ impl LocalLedger {
     /// # Errors
     /// When the address is not to be had.
     pub async fn start(address: &str) -> io::Result<Self> {
+        Self::with_book(address, Book::new(false)).await
+    }
+
+    async fn with_book(address: &str, book: Book) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let book = Book::default();
         let router = Router::new()
             .route("/v1/entries", get(check).post(take))
             .with_state(book.clone());
@@ -99,15 +116,41 @@ fn is_let_in(book: &Book, headers: &HeaderMap) -> bool {
     is_known
 }
 
-async fn check(State(book): State<Book>, headers: HeaderMap) -> StatusCode {
-    if is_let_in(&book, &headers) {
-        StatusCode::NO_CONTENT
-    } else {
-        StatusCode::UNAUTHORIZED
+/// The answer of a ledger that does not behave well.
+async fn trouble(book: &Book) -> Option<Response> {
+    let behaviour = {
+        let mut entries = book.entries();
+        entries.requests += 1;
+        entries.behaviour
+    };
+    match behaviour {
+        Behaviour::Well => None,
+        Behaviour::Later(after) => {
+            let wish = [(RETRY_AFTER, after.as_secs().to_string())];
+            Some((StatusCode::TOO_MANY_REQUESTS, wish).into_response())
+        }
+        Behaviour::RefuseContent => Some(StatusCode::BAD_REQUEST.into_response()),
+        Behaviour::RefuseUs => Some(StatusCode::UNAUTHORIZED.into_response()),
+        Behaviour::Silent => std::future::pending().await,
+        Behaviour::Broken => Some(r#"{"results":["#.into_response()),
+        _ => Some(StatusCode::SERVICE_UNAVAILABLE.into_response()),
     }
 }
 
+async fn check(State(book): State<Book>, headers: HeaderMap) -> Response {
+    if let Some(answer) = trouble(&book).await {
+        return answer;
+    }
+    if !is_let_in(&book, &headers) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    StatusCode::NO_CONTENT.into_response()
+}
+
 async fn take(State(book): State<Book>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    if let Some(answer) = trouble(&book).await {
+        return answer;
+    }
     if !is_let_in(&book, &headers) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -131,9 +174,8 @@ impl Entries {
         if !account.starts_with("acc-") {
             return invalid("unknown_account");
         }
-        // The real one locks an account while it books.
-        let is_locked = id.bytes().fold(0, u8::wrapping_add) % 16 == 0;
-        if is_locked && self.told_busy.insert(id.clone()) {
+        // The real one locks an account while it books; here, one in sixteen ids of the catalogue.
+        if id.ends_with('0') && self.told_busy.insert(id.clone()) {
             return json!({"status": "busy"});
         }
         if entry["amount_cents"] == 0 {
@@ -168,6 +210,20 @@ impl Double for LocalLedger {
             body,
         })
     }
+
+    fn sample(&self, n: u64) -> Option<String> {
+        let entry = json!({"id": format!("entry-{n}-a"), "kind": "charge", "account": "acc-1", "amount_cents": 100, "at": "2026-09-01T12:00:00Z"});
+        Some(entry.to_string())
+    }
+
+    fn behave(&self, behaviour: Behaviour) -> bool {
+        self.book.entries().behaviour = behaviour;
+        true
+    }
+
+    fn requests(&self) -> Option<u64> {
+        Some(self.book.entries().requests)
+    }
 }
 
 /// For `demo`.
@@ -190,8 +246,7 @@ pub fn command(arguments: Vec<OsString>) -> ExitCode {
     };
     let served = tokio::runtime::Runtime::new().and_then(|runtime| {
         runtime.block_on(async {
-            let ledger = LocalLedger::start(address).await?;
-            ledger.book.entries().prints = true;
+            let ledger = LocalLedger::with_book(address, Book::new(true)).await?;
             println!("ledger on {}, its key is {KEY}", ledger.url());
             tokio::signal::ctrl_c().await
         })

@@ -1,9 +1,11 @@
 //! Send events as the shop would; for `demo` and tests.
 
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use serde_json::Value;
-use sluice_sdk::{BoxFuture, Feeder};
+use serde_json::{Value, json};
+use sluice_sdk::{BoxFuture, Feeder, Flow, Upstream};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
@@ -26,6 +28,33 @@ impl Feeder for Shop {
                 .await
                 .map_err(|_| format!("no answer in {} s", PATIENCE.as_secs()))?
         })
+    }
+}
+
+/// The shop for the conformance kit, with a socket of its own.
+pub fn upstream() -> BoxFuture<'static, io::Result<Box<dyn Upstream>>> {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("shop-{}-{number}.sock", std::process::id());
+    let path = std::env::temp_dir().join(name).display().to_string();
+    Box::pin(async { Ok(Box::new(Shop { path }) as Box<dyn Upstream>) })
+}
+
+impl Upstream for Shop {
+    fn settings(&self) -> Value {
+        json!({"path": self.path})
+    }
+
+    fn flow(&self) -> Flow {
+        Flow::Answered
+    }
+
+    fn event(&self, n: u64) -> String {
+        crate::catalogue().events[0].synthesize(1, n).to_string()
+    }
+
+    fn feeder(&self, endpoint: String) -> Box<dyn Feeder> {
+        feed(endpoint, self.settings())
     }
 }
 

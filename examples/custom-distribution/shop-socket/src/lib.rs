@@ -48,4 +48,5 @@ sluice_sdk::register_source!("shop_socket", ShopSocketConfig => ShopSocket::new,
     summary: "Events of our shop, over a Unix socket.",
     example: "path: /run/shop/events.sock\n",
     catalogue: catalogue,
-    feed: feed);
+    feed: feed,
+    upstream: feed::upstream);
