@@ -53,7 +53,9 @@ use sluice_sdk::catalogue::Catalogue;
 
 use crate::diagnostics::Span;
 
+pub use self::compile::OPERATORS;
 pub use self::compiled::Mapper;
+pub use self::convert::ROWS as CONVERSIONS;
 pub use self::expression::Expression;
 pub use self::import::builtin_sets;
 pub use self::load::load;

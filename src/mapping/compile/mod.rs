@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+pub use self::operators::OPERATORS;
 use self::text::single_equals;
 use super::expression::Expression;
 use super::merge::{is_omit, is_plain};

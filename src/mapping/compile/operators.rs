@@ -10,7 +10,8 @@ use crate::mapping::plan::{Expr, Operator, Policy, Source};
 use crate::mapping::syntax::{unknown_key, wrong_type};
 
 const SOURCES: &[&str] = &["$from", "$const", "$lookup", "$text", "$if", "$each"];
-const OPERATORS: &[&str] = &[
+/// Every key with `$` that the language has.
+pub const OPERATORS: &[&str] = &[
     "$from", "$as", "$default", "$missing", "$invalid", "$null", "$lookup", "$text", "$if",
     "$then", "$else", "$each", "$emit", "$rest", "$copy", "$const", "$extends", "$omit",
 ];
