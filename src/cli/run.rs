@@ -15,12 +15,16 @@ Examples:
   sluice run                                   sluice.yaml of this folder
   sluice run --config /etc/sluice/sluice.yaml --log-format json
 
+A new config is put to work without a stop; a wrong one is told and not taken.
 It stops cleanly on SIGTERM and Ctrl-C: what is under way is finished, the rest stays in the journal.
 Exit codes: 0 stopped or all sources ended, 1 not started or a source failed, 2 wrong use.")]
 pub struct RunArgs {
     /// The config file.
     #[arg(short, long, default_value = "sluice.yaml", value_name = "FILE")]
     config: PathBuf,
+    /// Reload when the config or a mapping file changes. SIGHUP and `sluice reload` do it once.
+    #[arg(long)]
+    watch: bool,
     /// How log lines are written.
     #[arg(long, value_enum, default_value = "human")]
     log_format: LogFormat,
@@ -35,5 +39,6 @@ pub fn run(args: RunArgs, colour: bool) -> ExitCode {
     run_command(&RunOptions {
         config: args.config,
         colour,
+        watch: args.watch,
     })
 }

@@ -91,6 +91,16 @@ pub struct SinkConfig {
     pub settings: Value,
 }
 
+impl SourceConfig {
+    /// Whether a source of the other settings would do the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.plugin.name == other.plugin.name
+            && self.settings == other.settings
+            && self.expect_every == other.expect_every
+            && self.deduplicate == other.deduplicate
+    }
+}
+
 impl std::fmt::Debug for SourceConfig {
     /// Without the settings, which may hold secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -13,6 +13,9 @@ use super::cursor::Cursor;
 /// Everything a connector remembers over a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectorState {
+    /// The source whose events the cursor counts; empty in a state of before this was kept.
+    #[serde(default)]
+    pub source: String,
     /// What is settled.
     pub cursor: Cursor,
     /// How it was settled.

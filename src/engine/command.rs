@@ -2,13 +2,17 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sluice_sdk::Stop;
-use tracing::{error, info};
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
 
 use super::prepare::{Prepared, prepare};
+use super::reload::{Reloader, paths};
 use super::run::Running;
+use super::watch::watch;
 use crate::config::Mode;
 use crate::diagnostics::{Files, Format, render};
 use crate::observe;
@@ -20,6 +24,8 @@ pub struct RunOptions {
     pub config: PathBuf,
     /// Colour in messages.
     pub colour: bool,
+    /// Reload when a file of the config or its mappings changes.
+    pub watch: bool,
 }
 
 /// `sluice run`.
@@ -54,13 +60,13 @@ pub fn run_command(options: &RunOptions) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let code = runtime.block_on(run(prepared));
+    let code = runtime.block_on(run(prepared, options, paths(&files)));
     // A read of standard input cannot be cancelled; everything of ours has ended.
     runtime.shutdown_timeout(Duration::from_secs(2));
     code
 }
 
-async fn run(prepared: Prepared) -> ExitCode {
+async fn run(prepared: Prepared, options: &RunOptions, files: Vec<PathBuf>) -> ExitCode {
     let admin = prepared.config.admin.listen;
     let data = prepared.config.journal.path.display().to_string();
     let mut running = match Running::start(prepared).await {
@@ -70,10 +76,15 @@ async fn run(prepared: Prepared) -> ExitCode {
             return ExitCode::from(1);
         }
     };
+    let reloader = Arc::new(Reloader::new(
+        options.config.clone(),
+        running.lanes(),
+        files,
+    ));
     let admin_stop = Stop::default();
     let admin = match admin {
         Some(listen) => {
-            match observe::serve_admin(listen, running.shared(), admin_stop.clone()).await {
+            match observe::serve_admin(listen, Arc::clone(&reloader), admin_stop.clone()).await {
                 Ok(task) => Some(task),
                 Err(problem) => {
                     error!("not started: {problem}");
@@ -84,7 +95,12 @@ async fn run(prepared: Prepared) -> ExitCode {
         }
         None => None,
     };
-    info!(data = %data, connectors = running.shared().connectors.len(), "sluice {} runs", env!("CARGO_PKG_VERSION"));
+    let mut helpers = JoinSet::new();
+    helpers.spawn(reload_on_hangup(Arc::clone(&reloader), admin_stop.clone()));
+    if options.watch {
+        helpers.spawn(watch(reloader, admin_stop.clone()));
+    }
+    info!(data = %data, connectors = running.shared().config().connectors.len(), "sluice {} runs", env!("CARGO_PKG_VERSION"));
     let code = tokio::select! {
         ended = running.finished() => match ended {
             Ok(()) => {
@@ -101,13 +117,43 @@ async fn run(prepared: Prepared) -> ExitCode {
             ExitCode::SUCCESS
         }
     };
-    running.shutdown().await;
+    // A reload under way comes to its end first; none begins any more.
     admin_stop.request();
+    while helpers.join_next().await.is_some() {}
+    running.shutdown().await;
     if let Some(admin) = admin {
         // A client that never finishes its request must not keep the process.
         let _ = tokio::time::timeout(Duration::from_secs(2), admin).await;
     }
     code
+}
+
+/// SIGHUP reads the config again.
+async fn reload_on_hangup(reloader: Arc<Reloader>, stop: Stop) {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(problem) => {
+                warn!("SIGHUP cannot be heard: {problem}; `sluice reload` does the same");
+                return;
+            }
+        };
+        loop {
+            tokio::select! {
+                () = stop.requested() => return,
+                heard = hangup.recv() => if heard.is_none() { return },
+            }
+            // Told in the log by the reload itself.
+            let _ = reloader.reload("SIGHUP").await;
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = reloader;
+        stop.requested().await;
+    }
 }
 
 /// SIGTERM or Ctrl-C.

@@ -134,11 +134,12 @@ impl Courier {
                 return;
             }
             let passed_before = self.passed.load(Ordering::Relaxed);
+            // The turn first: who waits for one must still see a gate that closes meanwhile.
             let enter = async {
-                let leave = self.gate.enter(&*self.sink).await;
-                (leave, self.pace.turn().await)
+                let turn = self.pace.turn().await;
+                (turn, self.gate.enter(&*self.sink).await)
             };
-            let (leave, turn) = tokio::select! {
+            let (turn, leave) = tokio::select! {
                 biased;
                 () = self.closing.requested() => return,
                 entered = enter => entered,

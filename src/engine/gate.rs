@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sluice_sdk::{CheckError, DynSink};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
 /// First pause between two checks of a held connector.
@@ -37,20 +37,23 @@ pub enum GateState {
 pub struct Gate {
     state: watch::Sender<GateState>,
     /// A person has asked that nothing be sent.
-    paused: watch::Sender<bool>,
+    paused: watch::Sender<Option<Timestamp>>,
     /// Nobody sends before this moment (Retry-After of the sink).
     not_before: watch::Sender<Option<Instant>>,
     /// Held by the one delivery that tries while the gate is held.
     trial: Mutex<u32>,
+    /// Ends the pause before the next check.
+    nudged: Notify,
 }
 
 impl Default for Gate {
     fn default() -> Self {
         Self {
             state: watch::Sender::new(GateState::Open),
-            paused: watch::Sender::new(false),
+            paused: watch::Sender::new(None),
             not_before: watch::Sender::new(None),
             trial: Mutex::new(0),
+            nudged: Notify::new(),
         }
     }
 }
@@ -66,14 +69,21 @@ impl Gate {
         self.state.borrow().clone()
     }
 
-    /// Whether a person has asked that nothing be sent.
-    pub fn is_paused(&self) -> bool {
+    /// Since when a person has it send nothing, if one has.
+    pub fn paused(&self) -> Option<Timestamp> {
         *self.paused.borrow()
     }
 
-    /// Send nothing, or go on. What is in flight ends by itself.
-    pub fn set_paused(&self, is_paused: bool) {
-        self.paused.send_replace(is_paused);
+    /// Send nothing since then, or go on. What is in flight ends by itself.
+    pub fn set_paused(&self, since: Option<Timestamp>) {
+        self.paused.send_replace(since);
+    }
+
+    /// Something has changed: if it is held, try at once.
+    pub fn nudge(&self) {
+        if !self.is_open() {
+            self.nudged.notify_one();
+        }
     }
 
     fn is_open(&self) -> bool {
@@ -83,7 +93,7 @@ impl Gate {
     /// Wait until an attempt may be made. Cancel-safe.
     pub async fn enter(&self, sink: &dyn DynSink) -> Leave<'_> {
         loop {
-            if self.is_paused() {
+            if self.paused().is_some() {
                 resumes(&mut self.paused.subscribe()).await;
             }
             let until = *self.not_before.borrow();
@@ -103,13 +113,16 @@ impl Gate {
                         continue;
                     }
                     let pause = HOLD_PAUSE_MIN.saturating_mul(1 << (*tries).min(6)).min(HOLD_PAUSE_MAX);
-                    tokio::time::sleep(pause).await;
+                    tokio::select! {
+                        () = self.nudged.notified() => {}
+                        () = tokio::time::sleep(pause) => {}
+                    }
                     *tries = tries.saturating_add(1);
                     match tokio::time::timeout(CHECK_TIMEOUT, sink.check()).await {
                         Err(_) => {
                             self.hold("the check gave no answer".to_owned());
                         }
-                        Ok(Ok(())) if self.is_paused() => {}
+                        Ok(Ok(())) if self.paused().is_some() => {}
                         Ok(Ok(())) => return Leave { trial: Some(tries) },
                         Ok(Err(CheckError::Refused(reason) | CheckError::Unreachable(reason))) => {
                             self.hold(reason);
@@ -162,8 +175,8 @@ impl Gate {
     }
 }
 
-async fn resumes(paused: &mut watch::Receiver<bool>) {
-    let _ = paused.wait_for(|is_paused| !is_paused).await;
+async fn resumes(paused: &mut watch::Receiver<Option<Timestamp>>) {
+    let _ = paused.wait_for(Option::is_none).await;
 }
 
 /// The guard that `wait_for` gives must not live on beside other futures.

@@ -16,8 +16,10 @@ pub mod delivery;
 pub mod gate;
 pub mod intake;
 pub mod keeper;
+mod lanes;
 mod pace;
 pub mod prepare;
+mod reload;
 pub mod replay;
 mod run;
 mod shared;
@@ -25,8 +27,11 @@ mod state;
 pub mod status;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use command::{RunOptions, asked_to_stop, run_command};
+pub use lanes::{Lanes, PauseError};
+pub use reload::{Changes, Refused, Reloader};
 pub use run::Running;
 pub use shared::Shared;
 pub use state::{StartError, read_status, replays_at_rest};

@@ -63,6 +63,11 @@ impl Pace {
         self.state().allowed
     }
 
+    /// … and when the sink is well.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
     /// Wait for a turn. Cancel-safe.
     pub async fn turn(&self) -> Turn<'_> {
         loop {

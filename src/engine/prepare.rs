@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use crate::config::{self, Config, MessageId, Mode};
 use crate::diagnostics::{Diagnostic, Files, forget_used, has_errors};
 use crate::mapping::{self, Expression, Mapping, Options, Reference, Target};
@@ -13,7 +15,12 @@ pub struct Prepared {
     pub config: Config,
     /// One for each connector, in the order of the config.
     pub connectors: Vec<PreparedConnector>,
+    /// The same for the same texts of all files.
+    pub hash: String,
 }
+
+/// Characters of [`Prepared::hash`]: enough to tell versions apart.
+const HASH_CHARS: usize = 12;
 
 /// One connector's rules.
 pub struct PreparedConnector {
@@ -21,6 +28,8 @@ pub struct PreparedConnector {
     pub name: String,
     /// The rules.
     pub mapping: Mapping,
+    /// The same for the same texts of all files that the rules come from.
+    pub rules_hash: String,
 }
 
 /// Read and check everything. `None` when there are errors; all are in `diagnostics`.
@@ -44,7 +53,28 @@ pub fn prepare(
     };
     let connectors = connectors(&config, files, diagnostics);
     dedupe(diagnostics);
-    (!has_errors(diagnostics)).then_some(Prepared { config, connectors })
+    (!has_errors(diagnostics)).then(|| Prepared {
+        config,
+        connectors,
+        hash: hash_since(files, 0).chars().take(HASH_CHARS).collect(),
+    })
+}
+
+/// Of the texts of all files but the first `known`.
+fn hash_since(files: &Files, known: usize) -> String {
+    let mut hasher = Sha256::new();
+    for file in files.ids().skip(known) {
+        let text = files.text(file);
+        hasher.update(files.name(file));
+        hasher.update([0]);
+        hasher.update(text.len().to_le_bytes());
+        hasher.update(text);
+    }
+    hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The rules of each connector that has good ones.
@@ -95,6 +125,7 @@ fn connectors(
             identity_suffix: (connector.message_id == MessageId::Connector).then(|| name.clone()),
             personal: connector.personal.clone(),
         };
+        let known = files.ids().count();
         let mut found = Vec::new();
         let mapping = mapping::load(&references, files, Some(target), options, &mut found);
         // What the connector allowed of the config is used as well.
@@ -107,6 +138,7 @@ fn connectors(
             connectors.push(PreparedConnector {
                 name: name.clone(),
                 mapping,
+                rules_hash: hash_since(files, known),
             });
         }
     }

@@ -6,18 +6,16 @@ use std::time::Duration;
 
 use sluice_sdk::{Intake, Stop};
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use super::account::ConnectorState;
-use super::connector::Connector;
-use super::dead_letters::{Letters, Retention};
-use super::delivery::Courier;
+use super::dead_letters::Letters;
 use super::intake::{Backend, SourceIntake, malformed_key};
 use super::keeper::{Keeper, SourceState, keeper_key};
+use super::lanes::{Lanes, Launch};
 use super::prepare::Prepared;
-use super::replay::{Replays, Way};
-use super::shared::{ConnectorView, Shared, SourceView, housekeeping, watch_silence};
-use super::state::{StartError, begin, load_state, save_state};
+use super::replay::Replays;
+use super::shared::{Shared, SourceView, housekeeping, watch_silence};
+use super::state::{StartError, load_state};
 use crate::config::WhenFull;
 use crate::journal::{Journal, JournalOptions};
 
@@ -27,7 +25,7 @@ pub struct Running {
     stop_sources: Stop,
     stop_connectors: Stop,
     sources: JoinSet<(String, Result<(), String>)>,
-    connectors: JoinSet<()>,
+    lanes: Arc<Lanes>,
     helpers: JoinSet<()>,
 }
 
@@ -49,10 +47,8 @@ impl Running {
         let stop_sources = Stop::default();
         let stop_connectors = Stop::default();
         let mut sources = JoinSet::new();
-        let mut connectors = JoinSet::new();
         let mut helpers = JoinSet::new();
         let mut source_views = BTreeMap::new();
-        let mut connector_views = BTreeMap::new();
 
         let mut to_start = Vec::new();
         for (name, source) in &config.sources {
@@ -94,70 +90,27 @@ impl Running {
             );
             to_start.push((name.clone(), built, intake));
         }
-        for ready in prepared.connectors {
-            let settings = &config.connectors[&ready.name];
-            let sink = (settings.sink.plugin.build)(settings.sink.settings.clone()).map_err(
-                |problem| StartError::Plugin {
-                    what: format!("sink of connector `{}`", ready.name),
-                    problem,
-                },
-            )?;
-            let log = Arc::clone(&source_views[&settings.source].log);
-            let state = match load_state(&journal, &ready.name)? {
-                Some(state) => state,
-                None => {
-                    // Where it begins must survive a restart before its first event is settled.
-                    let state = begin(&log, settings.start);
-                    save_state(&journal, &ready.name, &state)?;
-                    state
-                }
-            };
-            // After damage took the log's end, new events must not get numbers that are settled.
-            log.advance_past(state.cursor.end())
-                .await
-                .map_err(|problem| StartError::State(problem.to_string()))?;
-            let courier = Arc::new(Courier::new(ready.name.clone(), sink));
-            let view = Arc::new(RwLock::new(state.clone()));
-            connector_views.insert(
-                ready.name.clone(),
-                ConnectorView {
-                    source: settings.source.clone(),
-                    courier: Arc::clone(&courier),
-                    state: Arc::clone(&view),
-                },
-            );
-            let (checked, stop) = (Arc::clone(&courier), stop_connectors.clone());
-            helpers.spawn(async move {
-                tokio::select! {
-                    () = stop.requested() => {}
-                    () = first_check(checked) => {}
-                }
-            });
-            let mapping = Arc::new(ready.mapping);
-            replays.set_way(Way {
-                connector: ready.name.clone(),
-                mapping: Arc::clone(&mapping),
-                unmapped: settings.unmapped,
-                sink: settings.sink.clone(),
-                documents_max: settings.batch.documents_max.unwrap_or(usize::MAX),
-                log: Arc::clone(&log),
-                state: Arc::clone(&view),
-                live: Some(Arc::clone(&courier)),
-            });
-            let connector = Connector {
-                name: ready.name,
-                source: settings.source.clone(),
-                mapping,
-                unmapped: settings.unmapped,
-                courier,
-                flush_after: settings.batch.flush_after,
-                documents_max: settings.batch.documents_max.unwrap_or(usize::MAX),
-                log,
-                store: Arc::clone(journal.store()),
-                view,
-            };
-            connectors.spawn(watched(connector, state, stop_connectors.clone()));
+        let shared = Arc::new(Shared::new(
+            journal,
+            source_views,
+            Arc::new(prepared.config),
+            prepared.hash,
+            replays,
+        ));
+        let lanes = Arc::new(Lanes::new(Arc::clone(&shared)));
+        let config = shared.config();
+        let launches = prepared
+            .connectors
+            .into_iter()
+            .map(|ready| Launch::new(ready, &config))
+            .collect::<Result<Vec<_>, _>>()?;
+        {
+            let mut running = lanes.lock().await;
+            for launch in launches {
+                lanes.start(&mut running, launch).await?;
+            }
         }
+        shared.replays.resume();
         for (name, source, intake) in to_start {
             let intake = Intake::new(Arc::new(Backend(intake)));
             let stop = stop_sources.clone();
@@ -166,17 +119,6 @@ impl Running {
                 (name, ended.map_err(|problem| problem.to_string()))
             });
         }
-        let shared = Arc::new(Shared {
-            journal,
-            sources: source_views,
-            connectors: connector_views,
-            replays,
-            letters_retention: Retention {
-                age: config.journal.dead_letters.retain,
-                bytes_max: config.journal.dead_letters.max_size,
-            },
-        });
-        shared.replays.resume();
         helpers.spawn(housekeeping(Arc::clone(&shared), stop_connectors.clone()));
         helpers.spawn(watch_silence(Arc::clone(&shared), stop_connectors.clone()));
         Ok(Self {
@@ -184,7 +126,7 @@ impl Running {
             stop_sources,
             stop_connectors,
             sources,
-            connectors,
+            lanes,
             helpers,
         })
     }
@@ -192,6 +134,11 @@ impl Running {
     /// What status, admin and tests look at.
     pub fn shared(&self) -> Arc<Shared> {
         Arc::clone(&self.shared)
+    }
+
+    /// The connectors, to change them while they run.
+    pub fn lanes(&self) -> Arc<Lanes> {
+        Arc::clone(&self.lanes)
     }
 
     /// Wait until a source fails, or all sources have ended by themselves and everything they
@@ -223,42 +170,12 @@ impl Running {
         }
         self.shared.replays.shutdown().await;
         self.stop_connectors.request();
-        while self.connectors.join_next().await.is_some() {}
+        self.lanes.stop_all().await;
         while self.helpers.join_next().await.is_some() {}
         if let Err(problem) = self.shared.journal.store().sync() {
             warn!(
                 "the last cursors may not be on disk: {problem}; after a power loss some documents would be sent once more"
             );
-        }
-    }
-}
-
-/// Run a connector; a crash of it or of a plugin in it is seen, and stops this connector alone.
-async fn watched(connector: Connector, state: ConnectorState, stop: Stop) {
-    let courier = Arc::clone(&connector.courier);
-    // A set, so that the task ends with this one.
-    let mut one = JoinSet::new();
-    one.spawn(connector.run(state, stop));
-    if let Some(Err(failure)) = one.join_next().await
-        && failure.is_panic()
-    {
-        courier
-            .gate
-            .hold("the connector crashed; restart sluice and report this".to_owned());
-        error!(connector = %courier.connector, "the connector crashed. Its events stay in the journal; restart sluice and report this.");
-    }
-}
-
-/// Ask the sink once at the start; a refusal holds the connector before it sends anything.
-async fn first_check(courier: Arc<Courier>) {
-    match courier.sink.check().await {
-        Ok(()) => {}
-        Err(sluice_sdk::CheckError::Refused(reason)) => {
-            courier.gate.hold(reason.clone());
-            error!(connector = %courier.connector, "held at the start: {reason}. Nothing is dropped; it goes on by itself when the check passes.");
-        }
-        Err(sluice_sdk::CheckError::Unreachable(reason)) => {
-            warn!(connector = %courier.connector, "the sink is not reachable at the start: {reason}; trying as events come");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,7 +16,8 @@ use super::gate::GateState;
 use super::intake::SourceIntake;
 use super::keeper::SourceState;
 use super::replay::Replays;
-use super::status::{ConnectorStatus, Held, SourceStatus, Status, balances};
+use super::status::{ConfigStatus, ConnectorStatus, Held, SourceStatus, Status, balances};
+use crate::config::Config;
 use crate::journal::{Journal, Log};
 
 /// How often delivered segments of the journal are looked at for removal.
@@ -28,9 +29,17 @@ const SILENCE_EVERY: Duration = Duration::from_secs(15);
 pub struct Shared {
     pub(super) journal: Journal,
     pub(super) sources: BTreeMap<String, SourceView>,
-    pub(super) connectors: BTreeMap<String, ConnectorView>,
     pub(super) replays: Arc<Replays>,
-    pub(super) letters_retention: Retention,
+    connectors: RwLock<BTreeMap<String, Arc<ConnectorView>>>,
+    config: RwLock<Running>,
+    /// Held while a connector gets its place, so that the journal lets go of nothing meanwhile.
+    pub(super) placing: Mutex<()>,
+}
+
+/// The config that runs.
+struct Running {
+    config: Arc<Config>,
+    status: ConfigStatus,
 }
 
 pub(super) struct SourceView {
@@ -47,11 +56,98 @@ pub(super) struct ConnectorView {
 }
 
 impl Shared {
+    /// Sources that are up, and no connectors yet.
+    pub(super) fn new(
+        journal: Journal,
+        sources: BTreeMap<String, SourceView>,
+        config: Arc<Config>,
+        hash: String,
+        replays: Arc<Replays>,
+    ) -> Self {
+        let status = ConfigStatus {
+            version: 1,
+            hash,
+            since: Timestamp::now().to_string(),
+            ..ConfigStatus::default()
+        };
+        Self {
+            journal,
+            sources,
+            replays,
+            connectors: RwLock::default(),
+            config: RwLock::new(Running { config, status }),
+            placing: Mutex::default(),
+        }
+    }
+
+    /// The connectors that there are at the moment.
+    pub(super) fn connectors(&self) -> BTreeMap<String, Arc<ConnectorView>> {
+        self.connectors
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Put a connector in, or take it out.
+    pub(super) fn set_connector(&self, name: &str, view: Option<Arc<ConnectorView>>) {
+        let mut connectors = self
+            .connectors
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        match view {
+            Some(view) => connectors.insert(name.to_owned(), view),
+            None => connectors.remove(name),
+        };
+    }
+
+    /// The config that runs.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(
+            &self
+                .config
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .config,
+        )
+    }
+
+    /// Which config runs, and what became of later ones.
+    pub fn config_status(&self) -> ConfigStatus {
+        self.config
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .status
+            .clone()
+    }
+
+    /// Another config runs from now on.
+    pub(super) fn set_config(&self, config: Arc<Config>, hash: String, needs_restart: Vec<String>) {
+        let mut running = self.config.write().unwrap_or_else(PoisonError::into_inner);
+        running.config = config;
+        let before = &running.status;
+        running.status = ConfigStatus {
+            version: before.version + 1,
+            hash,
+            since: Timestamp::now().to_string(),
+            reloads: before.reloads + 1,
+            reloads_failed: before.reloads_failed,
+            problem: None,
+            needs_restart,
+        };
+    }
+
+    /// A new config was refused.
+    pub(super) fn refused_config(&self, problem: String) {
+        let mut running = self.config.write().unwrap_or_else(PoisonError::into_inner);
+        running.status.reloads_failed += 1;
+        running.status.problem = Some(problem);
+    }
+
     /// A snapshot. `received` is read after the settled parts, so `waiting` is never too small.
     pub fn status(&self) -> Status {
         let connectors = self
-            .connectors
-            .iter()
+            .connectors()
+            .into_iter()
             .map(|(name, connector)| {
                 let state = connector
                     .state
@@ -72,14 +168,17 @@ impl Shared {
                     }),
                 };
                 let trouble = connector.courier.trouble();
+                let paused = connector.courier.gate.paused();
                 let status = ConnectorStatus {
                     source: connector.source.clone(),
-                    state: match (&held, &trouble) {
-                        (Some(_), _) => "held",
-                        (None, Some(_)) => "retrying",
-                        (None, None) => "delivering",
+                    state: match (&paused, &held, &trouble) {
+                        (Some(_), _, _) => "paused",
+                        (None, Some(_), _) => "held",
+                        (None, None, Some(_)) => "retrying",
+                        (None, None, None) => "delivering",
                     }
                     .to_owned(),
+                    paused: paused.map(|since| since.to_string()),
                     trouble,
                     held,
                     events,
@@ -87,8 +186,10 @@ impl Shared {
                     types,
                     requests: connector.courier.requests.load(Ordering::Relaxed),
                     retries: connector.courier.retries.load(Ordering::Relaxed),
+                    concurrency: connector.courier.pace.allowed() as u64,
+                    concurrency_max: connector.courier.pace.most() as u64,
                 };
-                (name.clone(), status)
+                (name, status)
             })
             .collect();
         let sources = self
@@ -98,6 +199,7 @@ impl Shared {
             .collect();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            config: self.config_status(),
             sources,
             connectors,
             dead_letters: self.replays.letters().status().unwrap_or_default(),
@@ -127,15 +229,22 @@ impl Shared {
     }
 
     fn release(&self) {
+        let _none_begins = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Timestamp::now();
-        if let Err(problem) = self.replays.letters().retain(&self.letters_retention, now) {
+        let config = self.config();
+        let letters = &config.journal.dead_letters;
+        let retention = Retention {
+            age: letters.retain,
+            bytes_max: letters.max_size,
+        };
+        if let Err(problem) = self.replays.letters().retain(&retention, now) {
             warn!("old dead letters cannot be removed: {problem}");
         }
         let now_ms = now.as_millisecond();
+        let connectors = self.connectors();
         for (name, source) in &self.sources {
             let keeper = source.state.read().map(|state| state.sequence).unwrap_or(0);
-            let before = self
-                .connectors
+            let before = connectors
                 .values()
                 .filter(|connector| connector.source == *name)
                 .map(|connector| {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
+use jiff::Timestamp;
 use sluice_sdk::ConfigError;
+use tracing::{info, warn};
 
 use super::account::ConnectorState;
 use super::dead_letters::Letters;
@@ -12,7 +14,7 @@ use super::keeper::{SourceState, keeper_key};
 use super::prepare::Prepared;
 use super::replay::{Replays, Way};
 use super::status::{ConnectorStatus, SourceStatus, Status, balances};
-use crate::config::{Config, Start};
+use crate::config::{Config, ConnectorConfig, Start};
 use crate::journal::{Journal, JournalOptions, Log, OpenError, StoreCommit};
 
 /// Why nothing was started.
@@ -32,9 +34,18 @@ pub enum StartError {
         /// What the plugin said.
         problem: ConfigError,
     },
-    /// The admin listener.
-    #[error("{0}")]
-    Admin(String),
+    /// A connector whose place belongs to another source.
+    #[error(
+        "connector `{connector}` has read the source `{before}` so far, and its place there means nothing in `{now}`: give it a new name to begin anew, or its source back"
+    )]
+    OtherSource {
+        /// The connector.
+        connector: String,
+        /// The source of its place.
+        before: String,
+        /// The source that its config names.
+        now: String,
+    },
 }
 
 /// The status as it is on disk, for when the process does not run.
@@ -72,6 +83,7 @@ pub fn read_status(config: &Config) -> Result<Status, StartError> {
         let connector = ConnectorStatus {
             source: connector.source.clone(),
             state: "stopped".to_owned(),
+            paused: load_paused(&journal, name)?.map(|since| since.to_string()),
             events,
             documents: state.account.documents,
             types,
@@ -117,6 +129,94 @@ pub fn replays_at_rest(prepared: Prepared) -> Result<(Journal, Arc<Replays>), St
         });
     }
     Ok((journal, replays))
+}
+
+/// Under which name the store keeps since when a connector is paused.
+fn paused_key(connector: &str) -> String {
+    format!("paused:{connector}")
+}
+
+/// Since when a person has the connector send nothing.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn load_paused(journal: &Journal, connector: &str) -> Result<Option<Timestamp>, StartError> {
+    Ok(load_state::<Option<Timestamp>>(journal, &paused_key(connector))?.flatten())
+}
+
+/// Remember that a connector is paused, or is no more.
+///
+/// # Errors
+/// When the store cannot be written.
+pub fn save_paused(
+    journal: &Journal,
+    connector: &str,
+    since: Option<Timestamp>,
+) -> Result<(), StartError> {
+    save_state(journal, &paused_key(connector), &since)
+}
+
+/// The state of a connector before it runs: as it was left, brought over from its name before, or
+/// new. It is in the store when this returns.
+pub(super) fn place(
+    journal: &Journal,
+    name: &str,
+    settings: &ConnectorConfig,
+    log: &Arc<Log>,
+) -> Result<ConnectorState, StartError> {
+    if let Some(state) = left_state(journal, name, settings)? {
+        return Ok(state);
+    }
+    if let Some(before) = &settings.renamed_from
+        && left_state(journal, before, settings)?.is_some()
+    {
+        if let Some(since) = load_paused(journal, before)? {
+            save_paused(journal, name, Some(since))?;
+            save_paused(journal, before, None)?;
+        }
+        let store = journal.store();
+        store
+            .rename_connector(before, name)
+            .and_then(|()| store.sync())
+            .map_err(|problem| StartError::State(problem.to_string()))?;
+        info!(connector = %name, "goes on where `{before}` was");
+        if let Some(state) = left_state(journal, name, settings)? {
+            return Ok(state);
+        }
+    }
+    if let Some(before) = &settings.renamed_from {
+        warn!(connector = %name, "`renamed_from: {before}`: nothing of that name is in the data folder; the connector begins anew");
+    }
+    // Where it begins must survive a restart before its first event is settled.
+    let state = ConnectorState {
+        source: settings.source.clone(),
+        ..begin(log, settings.start)
+    };
+    save_state(journal, name, &state)?;
+    Ok(state)
+}
+
+/// What is in the store under this name, if it fits the settings.
+pub(super) fn left_state(
+    journal: &Journal,
+    name: &str,
+    settings: &ConnectorConfig,
+) -> Result<Option<ConnectorState>, StartError> {
+    let Some(mut state) = load_state::<ConnectorState>(journal, name)? else {
+        return Ok(None);
+    };
+    if state.source.is_empty() {
+        state.source.clone_from(&settings.source);
+    }
+    if state.source != settings.source {
+        // Its place counts another source's events: here it would pass over some unsent.
+        return Err(StartError::OtherSource {
+            connector: name.to_owned(),
+            before: state.source,
+            now: settings.source.clone(),
+        });
+    }
+    Ok(Some(state))
 }
 
 pub(super) fn save_state<T: serde::Serialize>(

@@ -13,6 +13,9 @@ use super::replay::ReplayStatus;
 pub struct Status {
     /// Version of the program.
     pub version: String,
+    /// The config that runs.
+    #[serde(default)]
+    pub config: ConfigStatus,
     /// By name.
     pub sources: BTreeMap<String, SourceStatus>,
     /// By name.
@@ -23,6 +26,25 @@ pub struct Status {
     /// Those that run and the last that have ended.
     #[serde(default)]
     pub replays: Vec<ReplayStatus>,
+}
+
+/// Which config runs, and what became of later ones.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigStatus {
+    /// 1 at the start, one more with every reload.
+    pub version: u64,
+    /// The same for the same texts of config and mappings.
+    pub hash: String,
+    /// Since when it runs, ISO 8601.
+    pub since: String,
+    /// Reloads that were taken.
+    pub reloads: u64,
+    /// Reloads that were refused: the config before went on.
+    pub reloads_failed: u64,
+    /// What the last reload was refused for, until one is taken.
+    pub problem: Option<String>,
+    /// What the files say otherwise and only a restart puts to work.
+    pub needs_restart: Vec<String>,
 }
 
 /// One source.
@@ -51,8 +73,11 @@ pub struct SourceStatus {
 pub struct ConnectorStatus {
     /// Its source.
     pub source: String,
-    /// `delivering`, `retrying`, `held` or `stopped`.
+    /// `delivering`, `retrying`, `held`, `paused` or `stopped`.
     pub state: String,
+    /// Since when a person has it send nothing, ISO 8601.
+    #[serde(default)]
+    pub paused: Option<String>,
     /// Why the last request was not taken, while it is tried again.
     #[serde(default)]
     pub trouble: Option<String>,
@@ -68,6 +93,12 @@ pub struct ConnectorStatus {
     pub requests: u64,
     /// Requests tried again since the start.
     pub retries: u64,
+    /// Requests that may be in flight at the moment: fewer while the sink is unwell.
+    #[serde(default)]
+    pub concurrency: u64,
+    /// … and when it is well.
+    #[serde(default)]
+    pub concurrency_max: u64,
 }
 
 /// A hold.

@@ -311,11 +311,11 @@ async fn a_batch_that_waits_for_its_next_try_ends_at_once_when_the_connector_clo
 async fn a_paused_connector_sends_nothing_until_it_is_resumed() {
     let sink = Told::new(|_| Delivery::All(Outcome::Delivered));
     let courier = Arc::new(Courier::new("c".to_owned(), Box::new(sink.clone())));
-    courier.gate.set_paused(true);
+    courier.gate.set_paused(Some(jiff::Timestamp::UNIX_EPOCH));
     let trying = Arc::clone(&courier);
     let task = tokio::spawn(async move { deliver(&trying, items(3)).await });
     tokio::time::sleep(Duration::from_secs(3600)).await;
     assert_eq!(sink.requests(), 0);
-    courier.gate.set_paused(false);
+    courier.gate.set_paused(None);
     assert_eq!(task.await.expect("no panic").len(), 3);
 }

@@ -78,7 +78,7 @@ impl Way {
     /// Why live deliveries stand still at the moment, if they do.
     pub(super) fn live_trouble(&self) -> Option<String> {
         let live = self.live.as_ref()?;
-        if live.gate.is_paused() {
+        if live.gate.paused().is_some() {
             return Some("the connector is paused".to_owned());
         }
         match live.gate.state() {

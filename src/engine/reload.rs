@@ -1,0 +1,297 @@
+//! Another config while everything runs: checked whole first, then put to work connector by connector.
+//!
+//! What cannot be changed in a running process is told, each time, until a restart: sources, the
+//! journal, the admin listener's address, the way alerts go out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use tracing::{error, info, warn};
+
+use super::lanes::{Lane, Lanes, Launch, print_of};
+use super::prepare::{Prepared, prepare};
+use super::state::{StartError, left_state};
+use crate::config::{Config, Mode};
+use crate::diagnostics::{Files, Format, has_errors, render};
+
+/// Reads the config again and puts it to work.
+pub struct Reloader {
+    path: PathBuf,
+    lanes: Arc<Lanes>,
+    /// What the process was started with; for what a restart alone can change.
+    started: Arc<Config>,
+    /// One reload at a time, and the files that the last one read.
+    read: Mutex<Vec<PathBuf>>,
+}
+
+/// What a reload did. Names are those of connectors.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Changes {
+    /// Number of the config that runs now.
+    pub version: u64,
+    /// The same for the same texts.
+    pub hash: String,
+    /// Started; they were not there before.
+    pub added: Vec<String>,
+    /// Exchanged: rules, sink or settings are new.
+    pub changed: Vec<String>,
+    /// Stopped. Their place stays, in case they come back.
+    pub removed: Vec<String>,
+    /// Not touched.
+    pub unchanged: Vec<String>,
+    /// Not started, and why. Their events wait.
+    pub failed: BTreeMap<String, String>,
+    /// What only a restart puts to work.
+    pub needs_restart: Vec<String>,
+}
+
+/// A config that was not taken; the one before goes on.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// For a person: each problem with its place.
+    pub text: String,
+    /// The problems of the files for a machine; empty when it is something else.
+    pub problems: Vec<Value>,
+}
+
+impl Reloader {
+    /// For the config at `path`, which runs.
+    pub fn new(path: PathBuf, lanes: Arc<Lanes>, read: Vec<PathBuf>) -> Self {
+        Self {
+            path,
+            started: lanes.shared().config(),
+            lanes,
+            read: Mutex::new(read),
+        }
+    }
+
+    /// What runs.
+    pub fn lanes(&self) -> &Arc<Lanes> {
+        &self.lanes
+    }
+
+    /// The files that the last reading took.
+    pub async fn files(&self) -> Vec<PathBuf> {
+        self.read.lock().await.clone()
+    }
+
+    /// Read, check, and switch. `why` is for the log.
+    ///
+    /// # Errors
+    /// When the config is wrong, or a connector cannot go on under it: nothing was changed then.
+    pub async fn reload(&self, why: &str) -> Result<Changes, Refused> {
+        let mut read = self.read.lock().await;
+        info!("reading {} again: {why}", self.path.display());
+        let (prepared, files) = self.prepared().await;
+        if !files.is_empty() {
+            *read = files;
+        }
+        let switched = match prepared {
+            Ok(prepared) => self.switch(prepared).await,
+            Err(refused) => Err(refused),
+        };
+        match &switched {
+            Ok(changes) => told(changes),
+            Err(refused) => {
+                self.lanes.shared().refused_config(refused.text.clone());
+                error!(
+                    "the new config is not taken, the one before goes on:\n{}",
+                    refused.text.trim_end()
+                );
+            }
+        }
+        switched
+    }
+
+    async fn prepared(&self) -> (Result<Prepared, Refused>, Vec<PathBuf>) {
+        let path = self.path.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let mut files = Files::default();
+            let mut diagnostics = Vec::new();
+            let environment = |name: &str| std::env::var(name).ok();
+            let prepared = prepare(&path, Mode::Run, &environment, &mut files, &mut diagnostics);
+            let text = render(&diagnostics, &files, Format::Human, false);
+            if prepared.is_some() && !text.is_empty() && !has_errors(&diagnostics) {
+                warn!("in the new config:\n{}", text.trim_end());
+            }
+            let problems = render(&diagnostics, &files, Format::Json, false);
+            let refused = Refused {
+                text,
+                problems: serde_json::from_str(&problems).unwrap_or_default(),
+            };
+            (prepared.ok_or(refused), paths(&files))
+        });
+        done.await
+            .unwrap_or_else(|failure| (Err(Refused::of(&failure)), Vec::new()))
+    }
+
+    /// Make all that is new first, so that a mistake there changes nothing; then one after another.
+    async fn switch(&self, prepared: Prepared) -> Result<Changes, Refused> {
+        let shared = self.lanes.shared();
+        let mut running = self.lanes.lock().await;
+        let mut changes = Changes {
+            needs_restart: self.needs_restart(&prepared.config),
+            ..Changes::default()
+        };
+        let config = Arc::new(prepared.config);
+        let mut launches = Vec::new();
+        for ready in prepared.connectors {
+            let settings = &config.connectors[&ready.name];
+            for name in settings.renamed_from.iter().chain([&ready.name]) {
+                left_state(&shared.journal, name, settings).map_err(|it| Refused::of(&it))?;
+            }
+            if !shared.sources.contains_key(&settings.source) {
+                changes.needs_restart.push(format!(
+                    "connector `{}`: it reads the new source `{}`",
+                    ready.name, settings.source
+                ));
+                continue;
+            }
+            let print = print_of(settings, &ready.rules_hash);
+            if running
+                .get(&ready.name)
+                .is_some_and(|lane| lane.print() == print)
+            {
+                changes.unchanged.push(ready.name);
+                continue;
+            }
+            launches.push(Launch::new(ready, &config).map_err(|it| Refused::of(&it))?);
+        }
+        let gone: Vec<String> = shared
+            .connectors()
+            .into_keys()
+            .filter(|name| !config.connectors.contains_key(name))
+            .collect();
+        for name in &gone {
+            self.lanes.stop(&mut running, name).await;
+        }
+        for launch in launches {
+            let name = launch.name().to_owned();
+            let is_new = !running.contains_key(&name);
+            match self.exchange(&mut running, launch).await {
+                Ok(()) if is_new => changes.added.push(name),
+                Ok(()) => changes.changed.push(name),
+                Err(problem) => {
+                    error!(connector = %name, "not started with the new config: {problem}. Its events wait; mend it and reload, or restart.");
+                    changes.failed.insert(name, problem.to_string());
+                }
+            }
+        }
+        for name in gone {
+            // Until its place was handed over, the journal keeps what lies behind it.
+            let is_wanted = changes
+                .failed
+                .keys()
+                .any(|failed| config.connectors[failed].renamed_from.as_ref() == Some(&name));
+            if !is_wanted {
+                shared.set_connector(&name, None);
+            }
+            shared.replays.remove_way(&name);
+            changes.removed.push(name);
+        }
+        for name in &changes.unchanged {
+            if let Some(connector) = shared.connectors().get(name) {
+                connector.courier.gate.nudge();
+            }
+        }
+        shared.set_config(config, prepared.hash, changes.needs_restart.clone());
+        let status = shared.config_status();
+        (changes.version, changes.hash) = (status.version, status.hash);
+        Ok(changes)
+    }
+
+    async fn exchange(
+        &self,
+        running: &mut BTreeMap<String, Lane>,
+        launch: Launch,
+    ) -> Result<(), StartError> {
+        let name = launch.name().to_owned();
+        self.lanes.stop(running, &name).await;
+        let started = self.lanes.start(running, launch).await;
+        if let (Err(problem), Some(view)) = (&started, self.lanes.shared().connectors().get(&name))
+        {
+            view.courier
+                .gate
+                .hold(format!("not started with the new config: {problem}"));
+        }
+        started
+    }
+
+    /// What of the new config a running process cannot take.
+    fn needs_restart(&self, new: &Config) -> Vec<String> {
+        let old = &self.started;
+        let mut told = Vec::new();
+        for (name, source) in &new.sources {
+            match old.sources.get(name) {
+                None => told.push(format!("source `{name}`: it is new")),
+                Some(before) if !source.is_same(before) => {
+                    told.push(format!("source `{name}`: its settings have changed"));
+                }
+                Some(_) => {}
+            }
+        }
+        for name in old.sources.keys() {
+            if !new.sources.contains_key(name) {
+                told.push(format!(
+                    "source `{name}`: it is gone from the config, and still up"
+                ));
+            }
+        }
+        if new.journal != old.journal {
+            told.push("journal: its settings have changed".to_owned());
+        }
+        if new.admin.listen != old.admin.listen {
+            told.push("admin: its address has changed".to_owned());
+        }
+        if new.alerts != old.alerts {
+            told.push("alerts: the settings have changed".to_owned());
+        }
+        told
+    }
+}
+
+impl Refused {
+    fn of(problem: &dyn std::fmt::Display) -> Self {
+        Self {
+            text: problem.to_string(),
+            problems: Vec::new(),
+        }
+    }
+}
+
+/// The files on disk among these.
+pub fn paths(files: &Files) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = files
+        .ids()
+        .filter_map(|file| files.path(file).map(std::path::Path::to_owned))
+        .collect();
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+fn told(changes: &Changes) {
+    let names = |names: &[String]| {
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    };
+    info!(
+        version = changes.version,
+        hash = %changes.hash,
+        "the new config runs. Changed: {}; added: {}; removed: {}; untouched: {}",
+        names(&changes.changed),
+        names(&changes.added),
+        names(&changes.removed),
+        names(&changes.unchanged),
+    );
+    for part in &changes.needs_restart {
+        warn!("needs a restart to be put to work: {part}");
+    }
+}
