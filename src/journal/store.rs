@@ -23,12 +23,16 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use fjall::compaction::Leveled;
+use fjall::config::PartitioningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// The block cache: cursors and dead letters are few, seen ids are met once.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 /// What each keyspace may hold in memory before it is written out.
 const MEMTABLE_BYTES: u64 = 2 * 1024 * 1024;
+/// Largest table of seen ids.
+const SEEN_TABLE_BYTES: u64 = 8 * 1024 * 1024;
 /// The smallest the store allows.
 const STORE_JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
 /// Seen ids forgotten in one batch.
@@ -134,11 +138,12 @@ impl Keyspaces {
                 KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
             })
         };
+        let seen = database.keyspace("seen", seen_options)?;
         Ok(Keyspaces {
             connectors: keyspace("connectors")?,
             dead_letters: keyspace("dead_letters")?,
             dead_totals: keyspace("dead_totals")?,
-            seen: keyspace("seen")?,
+            seen,
             seen_by_time: keyspace("seen_by_time")?,
             database,
         })
@@ -151,6 +156,20 @@ impl Keyspaces {
             None => Ok(DeadLetterTotals::default()),
         }
     }
+}
+
+/// Seen ids are many, come in no order, and are asked for one by one. With the store's own defaults
+/// each question loads a filter of megabytes as soon as there are a million of them, and building
+/// large tables takes memory. So tables are small and their filters come in parts that fit the cache.
+/// Indexes stay whole: in parts they are kept in memory without a bound. A folder that was made with
+/// the defaults keeps them.
+fn seen_options() -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(MEMTABLE_BYTES)
+        .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+        .compaction_strategy(Arc::new(
+            Leveled::default().with_table_target_size(SEEN_TABLE_BYTES),
+        ))
 }
 
 impl DeadLetterTotals {
