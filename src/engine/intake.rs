@@ -67,6 +67,11 @@ pub fn malformed_key(source: &str) -> String {
     format!("source:{source}")
 }
 
+/// Under which name the store keeps how far a source has read.
+fn position_key(source: &str) -> String {
+    format!("position:{source}")
+}
+
 #[derive(Default)]
 struct RecentIds {
     /// Being written at this moment; a duplicate of one waits.
@@ -447,5 +452,27 @@ impl IntakeBackend for Backend {
         if count.is_power_of_two() {
             warn!(source = %self.0.name, "{what} ({count} so far)");
         }
+    }
+
+    fn load(&self) -> BoxFuture<'_, Result<Option<Bytes>, IntakeError>> {
+        Box::pin(async {
+            let kept = self.0.store.load_connector(&position_key(&self.0.name));
+            let kept = kept.map_err(|problem| IntakeError::Io(problem.to_string()))?;
+            Ok(kept.map(Bytes::from))
+        })
+    }
+
+    fn save(&self, position: Bytes) -> BoxFuture<'_, Result<(), IntakeError>> {
+        let commit = StoreCommit {
+            connector: position_key(&self.0.name),
+            state: Some(position.to_vec()),
+            ..StoreCommit::default()
+        };
+        Box::pin(async move {
+            let saved = self.0.store.commit(&commit);
+            saved
+                .map(drop)
+                .map_err(|problem| IntakeError::Io(problem.to_string()))
+        })
     }
 }

@@ -1,7 +1,11 @@
 //! Send events to the webhook as Braze would; for `demo` and tests.
 
-use serde_json::Value;
-use sluice_sdk::{BoxFuture, Feeder, Secret};
+use std::io;
+
+use serde_json::{Value, json};
+use sluice_sdk::{BoxFuture, Feeder, Flow, Secret, Upstream};
+
+use crate::catalogue::catalogue;
 
 struct BrazeFeeder {
     client: reqwest::Client,
@@ -45,5 +49,31 @@ impl Feeder for BrazeFeeder {
                 Err(format!("the webhook answered {status}: {text}"))
             }
         })
+    }
+}
+
+/// Braze for the conformance kit: one token, events of the first type of the catalogue.
+struct Braze;
+
+/// Start it; there is nothing to start.
+pub fn upstream() -> BoxFuture<'static, io::Result<Box<dyn Upstream>>> {
+    Box::pin(async { Ok(Box::new(Braze) as Box<dyn Upstream>) })
+}
+
+impl Upstream for Braze {
+    fn settings(&self) -> Value {
+        json!({"listen": "127.0.0.1:0", "token": "token-of-the-kit"})
+    }
+
+    fn flow(&self) -> Flow {
+        Flow::Answered
+    }
+
+    fn event(&self, n: u64) -> String {
+        catalogue().events[0].synthesize(1, n).to_string()
+    }
+
+    fn feeder(&self, endpoint: String) -> Box<dyn Feeder> {
+        feed(endpoint, self.settings())
     }
 }

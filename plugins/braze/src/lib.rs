@@ -40,4 +40,5 @@ sluice_sdk::register_source!(
     example: EXAMPLE,
     catalogue: catalogue,
     feed: feed::feed,
+    upstream: feed::upstream,
 );

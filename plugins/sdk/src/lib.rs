@@ -29,6 +29,7 @@ mod secret;
 mod sink;
 mod source;
 mod stand_in;
+mod units;
 
 pub use config::{ConfigError, PathStep, parse_config};
 pub use document::{Document, DocumentKind, DocumentSpec, ValueRule};
@@ -44,6 +45,8 @@ pub use stand_in::{
     Behaviour, BoxFuture, Double, Feed, Feeder, Flow, ReceivedDocument, StartDouble, StartUpstream,
     Upstream,
 };
+
+pub use units::ByteSize;
 
 pub use bytes::Bytes;
 #[doc(hidden)]

@@ -34,8 +34,12 @@ pub type StartUpstream = fn() -> BoxFuture<'static, io::Result<Box<dyn Upstream>
 pub enum Flow {
     /// The upstream sends a request and is answered when its events are safe: HTTP, a socket, a queue.
     Answered,
-    /// The source reads what lies there, such as a file, and nobody is answered.
+    /// The source reads what lies there, such as a file, and nobody is answered. What was not taken
+    /// lies there still after a crash, and comes again.
     Read,
+    /// The source reads what passes once, such as standard input; nobody is answered, and nothing
+    /// that was read before a crash can come again.
+    Stream,
     /// The source makes its events itself.
     Made,
 }

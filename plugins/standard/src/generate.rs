@@ -1,6 +1,7 @@
 //! The source `generate`: events made from the catalogue of another source.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use globset::{Glob, GlobMatcher};
@@ -9,9 +10,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sluice_sdk::catalogue::EventType;
 use sluice_sdk::{
-    ConfigError, EventMark, Intake, IntakeError, Source, SourceError, Stop, Submission,
+    BoxFuture, ConfigError, EventMark, Feeder, Flow, Intake, Source, SourceError, Stop, Submission,
+    Upstream,
 };
 use tokio::time::{Instant, sleep_until};
+
+use crate::lines::hand_over;
 
 /// Makes events up, as many and as fast as wanted; the same ones for the same seed.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -191,22 +195,35 @@ impl Source for Generate {
     }
 }
 
-/// Give a submission to the intake, waiting while it has no room. `false` when it is time to stop.
-pub(crate) async fn hand_over(
-    intake: &Intake,
-    stop: &Stop,
-    submission: Submission,
-) -> Result<bool, SourceError> {
-    loop {
-        match intake.accept(submission.clone()).await {
-            Ok(()) => return Ok(true),
-            Err(IntakeError::Stopping) => return Ok(false),
-            Err(IntakeError::Io(error)) => return Err(SourceError(error)),
-            Err(IntakeError::Full { retry_after }) => tokio::select! {
-                () = stop.requested() => return Ok(false),
-                () = tokio::time::sleep(retry_after) => {}
-            },
-        }
+/// The first linked catalogue, without end, for the conformance kit.
+struct FirstCatalogue(&'static str);
+
+fn upstream() -> BoxFuture<'static, io::Result<Box<dyn Upstream>>> {
+    Box::pin(async {
+        let found = sluice_sdk::sources()
+            .into_iter()
+            .find(|plugin| plugin.catalogue.is_some());
+        let plugin =
+            found.ok_or_else(|| io::Error::other("no source with a catalogue is linked"))?;
+        Ok(Box::new(FirstCatalogue(plugin.name)) as Box<dyn Upstream>)
+    })
+}
+
+impl Upstream for FirstCatalogue {
+    fn settings(&self) -> Value {
+        json!({"catalogue": self.0, "count": null, "rate": 1_000, "batch": 10})
+    }
+
+    fn flow(&self) -> Flow {
+        Flow::Made
+    }
+
+    fn event(&self, _: u64) -> String {
+        String::new()
+    }
+
+    fn feeder(&self, _: String) -> Box<dyn Feeder> {
+        unreachable!("generate: nobody sends to a source that makes its events")
     }
 }
 
@@ -215,4 +232,5 @@ sluice_sdk::register_source!(
     GenerateConfig => Generate::new,
     summary: "Made-up events of a source's catalogue, for tries and load.",
     example: "catalogue: braze_webhook\ncount: 1000\nrate: 100\n",
+    upstream: upstream,
 );

@@ -1,18 +1,32 @@
-//! The plain ways in and out: files, standard input and output, HTTP, and made-up events.
+//! The plain ways in and out: files, standard input and output, HTTP, and events made up.
 //!
-//! | name | kind | what it is for |
-//! | --- | --- | --- |
-//! | `generate` | source | events made from a catalogue: load, tries, demonstrations |
-//! | `stdin`, `file` | sources | one JSON event a line |
-//! | `stdout`, `file` | sinks | one JSON document a line |
-//! | `http` | sink | POST to any address |
+//! | file | what it is |
+//! | --- | --- |
+//! | `generate` | source: made-up events of a catalogue |
+//! | `stdin`, `file_source` | sources: one JSON event a line |
+//! | `stdout`, `file_sink` | sinks: one JSON document a line |
+//! | `http_sink`, `http_config` | sink: documents to any address |
+//! | `place` | where an event says its id, type and time (pure) |
+//! | `lines` | groups of lines, handed over together |
+//! | `stand_in`, `http_double` | the other sides, for tests |
 
+mod file_sink;
+mod file_source;
 mod generate;
-mod http;
+mod http_config;
+mod http_double;
+mod http_sink;
 mod lines;
-mod write;
+mod place;
+mod stand_in;
+mod stdin;
+mod stdout;
 
+pub use file_sink::{FileSink, FileSinkConfig, Rotate};
+pub use file_source::{FileSource, FileSourceConfig};
 pub use generate::{Generate, GenerateConfig};
-pub use http::{Http, HttpConfig};
-pub use lines::{FileSource, FileSourceConfig, Stdin, StdinConfig};
-pub use write::{FileSink, FileSinkConfig, Stdout, StdoutConfig};
+pub use http_config::{AnswersConfig, Format, HttpConfig, Method, Status, Tls};
+pub use http_sink::Http;
+pub use place::Place;
+pub use stdin::{Stdin, StdinConfig};
+pub use stdout::{Stdout, StdoutConfig};

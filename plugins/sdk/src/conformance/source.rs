@@ -60,6 +60,10 @@ pub async fn check(plugin: &SourcePlugin) -> Report {
                 bench.waits_for_room().await;
                 bench.comes_again().await;
             }
+            Flow::Stream => {
+                bench.set_aside().await;
+                bench.waits_for_room().await;
+            }
             Flow::Made => bench.waits_for_room().await,
         }
         bench.stops_at_once().await;

@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice_sdk::{BoxFuture, Double, ReceivedDocument};
+use sluice_sdk::{Behaviour, BoxFuture, Double, ReceivedDocument};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -187,6 +187,45 @@ impl Double for Sandbox {
             title: entry.title(),
             body: entry.body(),
         })
+    }
+
+    fn sample(&self, n: u64) -> Option<String> {
+        let document = json!({
+            "type": "track", "userId": format!("user-{n}"), "event": "Email Opened",
+            "messageId": format!("sample-{n}"), "timestamp": "2026-09-01T12:00:00.000Z",
+            "properties": {"campaign_name": "May sale"}
+        });
+        Some(document.to_string())
+    }
+
+    fn behave(&self, behaviour: Behaviour) -> bool {
+        let fault = match behaviour {
+            Behaviour::Well => None,
+            Behaviour::Unwell => Some(Fault::status(503)),
+            Behaviour::Later(after) => Some(Fault {
+                retry_after: Some(after.as_secs().into()),
+                ..Fault::status(429)
+            }),
+            Behaviour::RefuseContent => Some(Fault::status(400)),
+            Behaviour::RefuseUs => Some(Fault::status(401)),
+            Behaviour::Silent => Some(Fault {
+                delay_ms: Some(60_000),
+                ..Fault::new(FaultMode::Slow)
+            }),
+            Behaviour::Broken => Some(Fault::new(FaultMode::HalfResponse)),
+            _ => return false,
+        };
+        let mut store = self.shared.store();
+        store.faults.clear();
+        // For all requests, until it behaves otherwise.
+        store
+            .faults
+            .extend(fault.map(|fault| Fault { times: 0, ..fault }));
+        true
+    }
+
+    fn requests(&self) -> Option<u64> {
+        self.summary()["requests"].as_u64()
     }
 }
 

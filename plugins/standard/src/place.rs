@@ -1,0 +1,227 @@
+//! Where an event says its id, its type and its time.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimeParser;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use sluice_sdk::{EventMark, MalformedMark, Submission};
+
+/// Numbers above it are milliseconds: as seconds they would be in the year 5138.
+const SECONDS_MAX: f64 = 1e11;
+
+/// One place in a JSON value: dotted (`meta.kind`), or as a JSONPath that can match one place only
+/// (`$.meta['event kind'][0]`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place(Vec<Step>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Member(String),
+    Index(usize),
+}
+
+impl Place {
+    /// # Errors
+    /// What is wrong with the text and what is expected.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is no place: expected names with dots such as meta.kind, or a JSONPath for one place such as $.meta['event kind'][0]"
+            )
+        };
+        let Some(mut rest) = text.strip_prefix('$') else {
+            let names: Vec<&str> = text.split('.').collect();
+            if names
+                .iter()
+                .any(|name| name.is_empty() || name.contains(['[', ']', '$']))
+            {
+                return Err(wrong());
+            }
+            let steps = names.into_iter().map(|name| Step::Member(name.to_owned()));
+            return Ok(Self(steps.collect()));
+        };
+        let mut steps = Vec::new();
+        while !rest.is_empty() {
+            let (step, after) = step(rest).ok_or_else(wrong)?;
+            steps.push(step);
+            rest = after;
+        }
+        Ok(Self(steps))
+    }
+
+    /// The value there.
+    pub fn find<'a>(&self, value: &'a Value) -> Option<&'a Value> {
+        self.0.iter().try_fold(value, |value, step| match step {
+            Step::Member(name) => value.get(name),
+            Step::Index(index) => value.get(index),
+        })
+    }
+}
+
+/// `.name`, `['name']`, `["name"]` or `[0]`, and what comes behind it.
+fn step(text: &str) -> Option<(Step, &str)> {
+    if let Some(rest) = text.strip_prefix('.') {
+        let end = rest.find(['.', '[']).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        let is_name = !name.is_empty() && !name.contains(['*', '?', ']']);
+        return is_name.then(|| (Step::Member(name.to_owned()), after));
+    }
+    let inner = text.strip_prefix('[')?;
+    for quote in ['\'', '"'] {
+        if let Some(quoted) = inner.strip_prefix(quote) {
+            let (name, after) = quoted.split_once(quote)?;
+            return Some((Step::Member(name.to_owned()), after.strip_prefix(']')?));
+        }
+    }
+    let (index, after) = inner.split_once(']')?;
+    Some((Step::Index(index.parse().ok()?), after))
+}
+
+impl<'de> Deserialize<'de> for Place {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Place {
+    fn schema_name() -> Cow<'static, str> {
+        "Place".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A place in the event: names with dots, or a JSONPath for one place.",
+            "type": "string",
+            "examples": ["meta.kind", "$.meta['event kind'][0]"]
+        })
+    }
+}
+
+/// Where an event says what the engine must know of it.
+#[derive(Debug, Clone)]
+pub struct Places {
+    pub id: Place,
+    pub event_type: Place,
+    pub time: Place,
+    /// For events that say none.
+    pub default_type: Option<String>,
+}
+
+pub fn id_default() -> Place {
+    Place(vec![Step::Member("id".to_owned())])
+}
+
+pub fn type_default() -> Place {
+    Place(vec![Step::Member("event_type".to_owned())])
+}
+
+pub fn time_default() -> Place {
+    Place(vec![Step::Member("time".to_owned())])
+}
+
+impl Places {
+    /// Mark the part of a body from `start` to `end` as an event, or as what it is instead.
+    pub fn mark(&self, submission: &mut Submission, text: &[u8], start: usize) {
+        // The callers bound their bodies far below 4 GiB.
+        let (from, to) = (start as u32, (start + text.len()) as u32);
+        match self.look(text) {
+            Ok((event_type, id, time_ms)) => submission.events.push(EventMark {
+                start: from,
+                end: to,
+                event_type,
+                id,
+                time_ms,
+            }),
+            Err(reason) => submission.malformed.push(MalformedMark {
+                start: from,
+                end: to,
+                reason: reason.to_owned(),
+            }),
+        }
+    }
+
+    fn look(&self, text: &[u8]) -> Result<(String, String, Option<i64>), &'static str> {
+        let value: Value = serde_json::from_slice(text).map_err(|_| "not JSON")?;
+        if !value.is_object() {
+            return Err("not an object");
+        }
+        let event_type = self.event_type.find(&value).and_then(text_of);
+        let event_type = event_type.or_else(|| self.default_type.clone());
+        let id = self.id.find(&value).and_then(text_of);
+        let time_ms = self.time.find(&value).and_then(time_of);
+        Ok((event_type.ok_or("no type")?, id.ok_or("no id")?, time_ms))
+    }
+}
+
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Unix seconds, unix milliseconds or ISO 8601.
+fn time_of(value: &Value) -> Option<i64> {
+    match value {
+        Value::String(text) => {
+            let time: Timestamp = DateTimeParser::new().parse_timestamp(text).ok()?;
+            Some(time.as_millisecond())
+        }
+        _ => {
+            let number = value.as_f64()?;
+            let milliseconds = if number.abs() > SECONDS_MAX {
+                number
+            } else {
+                number * 1000.0
+            };
+            Some(milliseconds.round() as i64)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_place_is_dotted_or_a_singular_path() {
+        let event = json!({"meta": {"event kind": ["a", {"b": 1}]}, "a": {"b": 2}});
+        for (text, expected) in [
+            ("a.b", Some(json!(2))),
+            ("$.a.b", Some(json!(2))),
+            ("$['a'][\"b\"]", Some(json!(2))),
+            ("$.meta['event kind'][0]", Some(json!("a"))),
+            ("$.meta['event kind'][1].b", Some(json!(1))),
+            ("$.meta['event kind'][7]", None),
+            ("a.b.c", None),
+        ] {
+            let place = Place::parse(text).expect(text);
+            assert_eq!(place.find(&event).cloned(), expected, "{text}");
+        }
+        for text in [
+            "", ".a", "a..b", "a[0]", "$..a", "$.*", "$[*]", "$.a[", "$a", "$['a'",
+        ] {
+            let problem = Place::parse(text).expect_err(text);
+            assert!(problem.contains("meta.kind"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn times_are_seconds_milliseconds_or_text() {
+        for value in [
+            json!(1_788_264_000),
+            json!(1_788_264_000_000_i64),
+            json!("2026-09-01T12:00:00Z"),
+            json!("2026-09-01T14:00:00+02:00"),
+        ] {
+            assert_eq!(time_of(&value), Some(1_788_264_000_000), "{value}");
+        }
+        assert_eq!(time_of(&json!("yesterday")), None);
+    }
+}
