@@ -290,29 +290,33 @@ macro_rules! register_sink {
 macro_rules! __plugin {
     ($plugin:ident, $object:ident, $name:literal, $config:ty => $build:expr,
         summary: $summary:expr, example: $example:expr $(, $key:ident: $value:expr)* $(,)?) => {
-        $crate::$plugin {
-            name: $name,
-            summary: $summary,
-            version: env!("CARGO_PKG_VERSION"),
-            schema: || $crate::schemars::schema_for!($config),
-            validate: |value| {
-                let config = $crate::parse_config::<$config>(value)?;
-                ($build)(config).map(|_| ())
-            },
-            build: |value| {
-                let config = $crate::parse_config::<$config>(value)?;
-                let plugin = ($build)(config)?;
-                Ok(Box::new(plugin) as Box<dyn $crate::$object>)
-            },
-            example: $example,
-            debug: |value| {
-                #[allow(unused_imports, reason = "one of the two is used, by whether the type has Debug")]
-                use $crate::debug_form::{WithDebug as _, WithoutDebug as _};
-                let config = $crate::parse_config::<$config>(value).ok()?;
-                (&$crate::debug_form::Of(&config)).debug_form()
-            },
-            $($key: Some($value),)*
-            ..$crate::$plugin::NONE
+        {
+            #[allow(clippy::needless_update, clippy::let_and_return, reason = "some plugins have all that is optional; expressions take no attribute")]
+            let plugin = $crate::$plugin {
+                name: $name,
+                summary: $summary,
+                version: env!("CARGO_PKG_VERSION"),
+                schema: || $crate::schemars::schema_for!($config),
+                validate: |value| {
+                    let config = $crate::parse_config::<$config>(value)?;
+                    ($build)(config).map(|_| ())
+                },
+                build: |value| {
+                    let config = $crate::parse_config::<$config>(value)?;
+                    let plugin = ($build)(config)?;
+                    Ok(Box::new(plugin) as Box<dyn $crate::$object>)
+                },
+                example: $example,
+                debug: |value| {
+                    #[allow(unused_imports, reason = "one of the two is used, by whether the type has Debug")]
+                    use $crate::debug_form::{WithDebug as _, WithoutDebug as _};
+                    let config = $crate::parse_config::<$config>(value).ok()?;
+                    (&$crate::debug_form::Of(&config)).debug_form()
+                },
+                $($key: Some($value),)*
+                ..$crate::$plugin::NONE
+            };
+            plugin
         }
     };
 }
