@@ -258,6 +258,35 @@ fn a_full_disk_is_an_error_and_a_closed_pipe_is_none() {
 }
 
 #[test]
+fn the_demo_shows_events_and_below_them_what_they_became() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let answer = ask(folder.path(), &["demo", "--events", "212"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let pairs: Vec<&str> = answer.stdout.split("  the event\n").skip(1).collect();
+    assert_eq!(pairs.len(), 3, "{}", answer.stdout);
+    for pair in pairs {
+        let (event, call) = pair.split_once("  became ").expect("what it became");
+        assert!(event.contains("\n      external_user_id: "), "{pair}");
+        assert!(call.contains("\n    userId: "), "{pair}");
+    }
+}
+
+#[test]
+fn the_rule_that_init_shows_leaves_a_type_out() {
+    let folder = starter();
+    let path = folder.path().join("mappings/ours.yaml");
+    let text = std::fs::read_to_string(&path).expect("a file");
+    let (head, example) = text.split_once("\n# rules:\n#").expect("an example");
+    std::fs::write(&path, format!("{head}\nrules:\n{example}")).expect("written");
+    let valid = ask(folder.path(), &["validate", "--strict"]);
+    assert_eq!(valid.code, 0, "{}", valid.stderr);
+    // The test beside it was about that type.
+    let tested = ask(folder.path(), &["test"]);
+    assert_eq!(tested.code, 1);
+    assert!(tested.stdout.contains("not needed"), "{}", tested.stdout);
+}
+
+#[test]
 fn a_stale_schema_is_found() {
     let folder = starter();
     let path = folder.path().join("schema/sluice.schema.json");

@@ -77,6 +77,17 @@ mappings/ours.test.yaml:3:3  failed: an_open_has_our_name
 }
 
 #[test]
+fn a_mapping_with_errors_fails_the_tests_and_counts_none() {
+    let folder = folder(&OVERLAY.replace("emit:", "emti:"), TESTS);
+    let answer = ask(folder.path(), &["test"]);
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    let both = [answer.stdout, answer.stderr].concat();
+    assert!(both.contains("error[unknown-key]"), "{both}");
+    assert!(both.contains("no case was run"), "{both}");
+    assert!(!both.contains("0 passed"), "{both}");
+}
+
+#[test]
 fn what_has_no_test_is_listed_and_fails_below_the_wanted_share() {
     let good = TESTS.replace("Opened }", "Newsletter Opened }");
     let folder = folder(OVERLAY, &good);

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
+use sluice_sdk::catalogue::EventType;
 use sluice_sdk::{SinkPlugin, SourcePlugin};
 
 use super::{coverage, mappings, output, schema};
-use crate::diagnostics::Files;
-use crate::mapping::{Mapped, Options};
+use crate::diagnostics::{Files, yaml_flow};
+use crate::mapping::{Mapped, MappedDocument, Mapping, Options};
 
 /// Write a folder to begin with: a config, mappings of your own with a test, editor settings.
 ///
@@ -149,7 +150,12 @@ fn overlay(set: Option<&str>, source: &SourcePlugin, sink: &SinkPlugin) -> Strin
             source.name, sink.name
         );
     };
-    let rule = first_rule(set).unwrap_or_else(|| "a_rule".to_owned());
+    let mapping = load(set);
+    let sent = mapping.as_ref().and_then(first_sent);
+    let rule = sent.map_or_else(
+        || "a_rule".to_owned(),
+        |(_, document)| document.rule.to_string(),
+    );
     format!(
         "{head}\
 version: 1
@@ -164,7 +170,7 @@ import: [builtin:{set}]
     )
 }
 
-fn load(set: &str) -> Option<crate::mapping::Mapping> {
+fn load(set: &str) -> Option<Mapping> {
     let references = [format!("builtin:{set}")];
     mappings::load(
         &references,
@@ -175,35 +181,36 @@ fn load(set: &str) -> Option<crate::mapping::Mapping> {
     )
 }
 
-fn first_rule(set: &str) -> Option<String> {
-    load(set)?.rules().first().map(|rule| rule.name.clone())
-}
-
-/// A test of the first event type that becomes a document with a title.
-fn test(set: &str) -> Option<String> {
-    let mapping = load(set)?;
-    let target = *mapping.target();
-    let catalogue = target.catalogue?;
-    let members = target.document.map(|spec| spec.title).unwrap_or_default();
+/// The first event type of the catalogue that becomes one document, and that document.
+fn first_sent(mapping: &Mapping) -> Option<(&'static EventType, MappedDocument)> {
+    let catalogue = mapping.target().catalogue?;
     catalogue.events.iter().find_map(|event| {
         let Mapped::Documents(documents) = mapping.map(&event.sample()) else {
             return None;
         };
-        let [document] = documents.as_slice() else {
-            return None;
-        };
-        let body: Value = serde_json::from_slice(&document.body).ok()?;
-        let expected: Vec<String> = members
-            .iter()
-            .filter(|member| body[**member].is_string())
-            .map(|member| format!("{member}: {}", body[*member]))
-            .collect();
-        if expected.is_empty() {
-            return None;
-        }
-        let name = coverage::title(&body, target.document);
-        Some(format!(
-            "\
+        let [document] = <[MappedDocument; 1]>::try_from(documents).ok()?;
+        Some((event, document))
+    })
+}
+
+/// A test of it.
+fn test(set: &str) -> Option<String> {
+    let mapping = load(set)?;
+    let target = *mapping.target();
+    let (event, document) = first_sent(&mapping)?;
+    let members = target.document.map(|spec| spec.title).unwrap_or_default();
+    let body: Value = serde_json::from_slice(&document.body).ok()?;
+    let expected: serde_json::Map<String, Value> = members
+        .iter()
+        .filter(|member| body[**member].is_string())
+        .map(|member| ((*member).to_owned(), body[*member].clone()))
+        .collect();
+    if expected.is_empty() {
+        return None;
+    }
+    let name = coverage::title(&body, target.document);
+    Some(format!(
+        "\
 # yaml-language-server: $schema=../schema/test.schema.json
 # `sluice test` runs it. The sample is the catalogue's example event, every field filled.
 version: 1
@@ -211,13 +218,12 @@ tests:
   # {name}
   {rule}_is_sent:
     sample: {kind}
-    expect: {{ {expected} }}
+    expect: {expected}
 ",
-            rule = document.rule,
-            kind = event.name,
-            expected = expected.join(", ")
-        ))
-    })
+        rule = document.rule,
+        kind = event.name,
+        expected = yaml_flow(&Value::Object(expected))
+    ))
 }
 
 fn editor(source: &SourcePlugin, sink: &SinkPlugin) -> String {

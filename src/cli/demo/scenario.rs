@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 use sluice_sdk::catalogue::Catalogue;
 use sluice_sdk::{Double, Feeder, ReceivedDocument};
 use tokio::time::Instant;
 
 use crate::cli::output;
 use crate::config::Mode;
-use crate::diagnostics::{Files, Format, render};
+use crate::diagnostics::{Files, Format, render, yaml_block};
 use crate::engine::prepare::{Prepared, prepare};
 use crate::engine::status::Balance;
 use crate::engine::{Running, Shared, asked_to_stop};
@@ -206,6 +207,13 @@ fn pair<'a>(
         .find_map(|(id, event)| Some((event.as_str(), double.document(id)?)))
 }
 
+/// One a line, as YAML.
+fn members(object: &Value) -> String {
+    object
+        .as_object()
+        .map_or_else(String::new, |members| yaml_block(members, 4))
+}
+
 async fn send(
     options: &DemoOptions,
     catalogue: &'static Catalogue,
@@ -330,8 +338,10 @@ fn report(
             .collect();
         let step = (pairs.len() / PAIRS).max(1);
         for (event, document) in pairs.iter().step_by(step).take(PAIRS) {
-            let _ = writeln!(out, "  {}  {event}", bold("event"));
-            let _ = writeln!(out, "  {}  {}\n", bold("  →  "), document.body);
+            let _ = writeln!(out, "  {}", bold("the event"));
+            out.push_str(&members(&serde_json::from_str(event).unwrap_or_default()));
+            let _ = writeln!(out, "  {} {}", bold("became"), document.title);
+            let _ = writeln!(out, "{}", members(&document.body));
         }
 
         let events = &connector.events;

@@ -127,6 +127,11 @@ fn show(args: &Args, run: &Run) -> ExitCode {
     let is_below = args
         .fail_under
         .is_some_and(|wanted| lowest(&report.coverage) < wanted);
+    if args.format == Shape::Human && report.cases.is_empty() && has_errors(diagnostics) {
+        let code = output::report(diagnostics, files, Format::Human, false);
+        output::tell("no case was run: the mappings or tests have errors\n");
+        return code;
+    }
     let text = match args.format {
         Shape::Json => output::json(&report::machine(report, files)),
         Shape::Github => report::github(report, files),
