@@ -438,3 +438,94 @@ fn the_schema_for_a_sink_takes_what_is_right_and_refuses_what_is_not() {
         2
     );
 }
+
+#[test]
+fn coverage_shows_personal_fields_that_leave_without_a_hash() {
+    let rules = "\
+version: 1
+for: { source: braze_webhook, sink: segment }
+rules:
+  opened:
+    on: users.messages.email.Open
+    emit:
+      type: track
+      event: Opened
+      userId: $.user.user_id
+      messageId: $.id
+      context:
+        traits: { email: $.properties.email_address }
+      properties:
+        hashed: { $from: $.properties.email_address, $as: [trim, lowercase, sha256] }
+        known: { $if: '@.properties.email_address', $then: yes }
+        text: { $text: 'to {$.properties.email_address}' }
+        $rest: { from: $.properties, prefix: rest_ }
+  sent:
+    on: users.messages.email.Send
+    emit:
+      type: track
+      event: Sent
+      userId: $.user.user_id
+      messageId: $.id
+      properties: { $copy: { from: $.properties, rename: { email_address: to } } }
+";
+    let folder = folder(rules, "version: 1\ntests: {}\n");
+    let paths = |answer: &Answer| -> Vec<(String, String)> {
+        let all = json(answer);
+        let all = all.as_array().expect("a list").iter();
+        all.filter(|one| one["field"] == "properties.email_address")
+            .map(|one| {
+                let text = |key: &str| one[key].as_str().expect("a text").to_owned();
+                (text("path"), text("place"))
+            })
+            .collect()
+    };
+    let place = |path: &str, at: &str| (path.to_owned(), format!("mappings/ours.yaml:{at}"));
+    let answer = ask(
+        folder.path(),
+        &["coverage", "--personal", "--format", "json"],
+    );
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let wanted = [
+        place("context.traits.email", "12:26"),
+        place("properties.text", "16:15"),
+        place("properties.to", "25:28"),
+    ];
+    assert_eq!(paths(&answer), wanted);
+    let answer = ask(folder.path(), &["coverage", "--personal"]);
+    let wanted = "
+opened
+  userId                     user.user_id               mappings/ours.yaml:9:15
+  context.traits.email       properties.email_address   mappings/ours.yaml:12:26
+";
+    assert!(
+        answer.stdout.starts_with(wanted.trim_start()),
+        "{}",
+        answer.stdout
+    );
+
+    for (policy, is_empty) in [("pass", false), ("hash", true), ("drop", true)] {
+        let config = format!(
+            "version: 1
+sources: {{ in: {{ type: braze_webhook, token: '${{TOKEN}}' }} }}
+connectors:
+  out:
+    source: in
+    mappings: mappings
+    personal_data: {{ fields: {{ email_address: {policy} }} }}
+    sink: {{ type: segment, write_key: '${{KEY}}', region: us }}
+"
+        );
+        std::fs::write(folder.path().join("sluice.yaml"), config).expect("written");
+        let arguments = [
+            "coverage",
+            "--personal",
+            "--config",
+            "sluice.yaml",
+            "--format",
+            "json",
+        ];
+        let answer = ask(folder.path(), &arguments);
+        assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+        assert_eq!(paths(&answer).is_empty(), is_empty, "{policy}");
+    }
+}

@@ -1,5 +1,8 @@
 //! `sluice coverage`: for each event type of the catalogue, what the rules make of it.
 
+mod personal;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -20,6 +23,8 @@ Examples:
   sluice coverage --unmapped               types that no rule is on, each with a rule to paste
   sluice coverage --strict                 exit 1 if there is a type without a rule
   sluice coverage --fields                 with the fields that go nowhere
+  sluice coverage --personal               personal fields that leave without a hash
+  sluice coverage --personal --config sluice.yaml
   sluice coverage --mappings mappings/my_set --format json")]
 pub struct Args {
     #[command(flatten)]
@@ -33,6 +38,12 @@ pub struct Args {
     /// Show for each type the fields that its rule does not use.
     #[arg(long)]
     fields: bool,
+    /// Show instead which personal fields rules put into documents as they are, without a hash.
+    #[arg(long, conflicts_with_all = ["unmapped", "strict", "fields"])]
+    personal: bool,
+    /// With --personal: the rules of this config's connectors, and what their `personal_data` says.
+    #[arg(long, value_name = "FILE", requires = "personal", conflicts_with_all = ["mappings", "include"])]
+    config: Option<PathBuf>,
     /// How it is shown.
     #[arg(long, default_value = "human")]
     format: Shape,
@@ -50,6 +61,9 @@ struct Row<'a> {
 
 /// Run it.
 pub fn run(args: &Args) -> ExitCode {
+    if args.personal {
+        return personal::run(args);
+    }
     let references = match args.choice.references() {
         Ok(references) => references,
         Err(message) => return output::wrong_use(&message),

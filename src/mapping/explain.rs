@@ -60,6 +60,12 @@ pub fn explain(
 
 /// Everything that a rule may put into its documents.
 pub fn outputs(rule: &Rule, origin: &Origin) -> Vec<Output> {
+    let all = outputs_with_parts(rule, origin);
+    all.into_iter().map(|(output, _)| output).collect()
+}
+
+/// The same, each with its plan.
+pub fn outputs_with_parts<'a>(rule: &'a Rule, origin: &'a Origin) -> Vec<(Output, Part<'a>)> {
     let Action::Emit(documents) = &rule.action else {
         return Vec::new();
     };
@@ -71,7 +77,7 @@ pub fn outputs(rule: &Rule, origin: &Origin) -> Vec<Output> {
                 document: name.as_deref(),
                 origin,
             };
-            around.outputs(plan).into_iter().map(|(output, _)| output)
+            around.outputs(plan)
         })
         .collect()
 }
@@ -90,9 +96,12 @@ fn body_of(outcome: &Mapped, rule: &Rule, name: Option<&str>) -> Value {
 
 /// What a value comes from.
 #[derive(Clone, Copy)]
-enum Part<'a> {
+pub enum Part<'a> {
+    /// A member.
     Value(&'a Expr),
+    /// `$copy`
     Copy(&'a Copy),
+    /// `$rest`
     Rest(&'a Rest),
 }
 

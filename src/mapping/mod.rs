@@ -15,6 +15,7 @@
 //! | `evaluate` | a plan and an event become a document: the plain way, right first |
 //! | `compiled` | the fast way, from bytes to bytes |
 //! | `run` | which rules run on an event, and what comes of them together |
+//! | `exposure` | personal fields that leave as they are |
 //! | `explain` | where the parts of a document come from |
 //! | `ready` | a rule to paste for a type that has none |
 //! | `testing` | `*.test.yaml` |
@@ -28,6 +29,7 @@ mod compiled;
 mod convert;
 mod evaluate;
 mod explain;
+mod exposure;
 mod expression;
 mod import;
 mod kinds;
@@ -56,6 +58,7 @@ use crate::diagnostics::Span;
 pub use self::compile::OPERATORS;
 pub use self::compiled::Mapper;
 pub use self::convert::ROWS as CONVERSIONS;
+pub use self::exposure::Exposure;
 pub use self::expression::Expression;
 pub use self::import::builtin_sets;
 pub use self::load::load;
