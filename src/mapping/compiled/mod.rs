@@ -30,14 +30,14 @@ use bytes::{Bytes, BytesMut};
 
 use self::lower::Lowerer;
 use self::plan::{Condition, ObjectPlan, Wanted};
-use self::scan::Span;
+use self::scan::{Habits, Span};
 use self::write::{Halt, Scanned, Scope, Writer};
 use super::plan::{Action, Rule};
 use super::run::{Combined, NOT_WHEN, not_opted_in};
 use super::{Mapped, MappedDocument, Mapping};
 
 /// Types with a program of their own; an event of one more is left to the plain evaluator.
-const PROGRAMS_MAX: usize = 4096;
+const PROGRAMS_MAX: usize = 1024;
 /// Documents are cut from pieces of memory of this size, in bytes.
 const ARENA_BYTES: usize = 64 * 1024;
 
@@ -56,6 +56,7 @@ struct Program {
     when: Option<Condition>,
     rules: Vec<RuleProgram>,
     wanted: Wanted,
+    habits: Habits,
 }
 
 struct RuleProgram {
@@ -107,8 +108,13 @@ impl Mapper {
         if !self.programs.contains_key(event_type) {
             self.add_program(event_type)?;
         }
-        let program = &self.programs[event_type];
-        scan::scan(text, &program.wanted.trie, &mut self.spans)?;
+        let program = self.programs.get_mut(event_type).ok_or(Halt::Odd)?;
+        scan::scan(
+            text,
+            &program.wanted.trie,
+            &mut program.habits,
+            &mut self.spans,
+        )?;
         if !text.trim_ascii_start().starts_with('{') {
             return Err(Halt::Odd);
         }
@@ -271,6 +277,7 @@ impl Program {
             when,
             rules,
             wanted: lowerer.finish(),
+            habits: Habits::default(),
         }
     }
 }

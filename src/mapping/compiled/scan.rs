@@ -9,6 +9,12 @@ use super::trie::{NodeId, Trie};
 
 /// As deep as serde_json goes.
 const DEPTH_MAX: u32 = 127;
+/// Members of one object whose heads are remembered …
+const HEADS_MAX: usize = 64;
+/// … those that are no longer than this, in bytes.
+const HEAD_BYTES_MAX: usize = 64;
+/// Remembered members that are passed over in search of the next one.
+const ABSENT_MAX: usize = 4;
 
 /// The bytes of one value in the text that was scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +50,61 @@ impl Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refused;
 
+/// How members were written before: events of one type have the same names in the same order, so
+/// that a name is compared with what is likely there instead of being read and looked up.
+#[derive(Debug, Default)]
+pub struct Habits {
+    /// For each node, in the order of the text.
+    heads: Vec<Vec<Head>>,
+}
+
+/// A member up to its value: the name in quotes, the colon, spaces.
+#[derive(Debug)]
+struct Head {
+    raw: Box<[u8]>,
+    child: Option<NodeId>,
+}
+
+impl Habits {
+    fn of(&mut self, node: NodeId) -> &mut Vec<Head> {
+        if self.heads.len() <= node.index() {
+            self.heads.resize_with(node.index() + 1, Vec::new);
+        }
+        &mut self.heads[node.index()]
+    }
+
+    /// The head that the text goes on with, and its place; `next` is the place of the likely one.
+    fn find(&self, node: NodeId, next: usize, rest: &[u8]) -> Option<(usize, &Head)> {
+        let heads = self.heads.get(node.index())?;
+        (next..heads.len().min(next + ABSENT_MAX))
+            .map(|at| (at, &heads[at]))
+            .find(|(_, head)| rest.starts_with(&head.raw))
+    }
+
+    fn remember(&mut self, node: NodeId, next: usize, raw: &[u8], child: Option<NodeId>) {
+        let heads = self.of(node);
+        if raw.len() > HEAD_BYTES_MAX {
+            return;
+        }
+        if heads.len() >= HEADS_MAX {
+            heads.clear();
+        }
+        let raw = raw.into();
+        heads.insert(next.min(heads.len()), Head { raw, child });
+    }
+}
+
 /// Find the members of `trie` in `text`. `spans` has one place for each node and is set anew.
+/// `habits` belong to the trie.
 ///
 /// # Errors
 /// When the text is not exactly one JSON value, or is longer than 4 GiB.
-pub fn scan(text: &str, trie: &Trie, spans: &mut Vec<Span>) -> Result<(), Refused> {
+pub fn scan(
+    text: &str,
+    trie: &Trie,
+    habits: &mut Habits,
+    spans: &mut Vec<Span>,
+) -> Result<(), Refused> {
     spans.clear();
     spans.resize(trie.len(), Span::ABSENT);
     if u32::try_from(text.len()).is_err() {
@@ -58,8 +114,13 @@ pub fn scan(text: &str, trie: &Trie, spans: &mut Vec<Span>) -> Result<(), Refuse
         bytes: text.as_bytes(),
         at: 0,
     };
+    let mut wanted = Wanted {
+        trie,
+        habits,
+        spans,
+    };
     scanner.space();
-    scanner.wanted(trie, Trie::ROOT, spans, 0)?;
+    scanner.wanted(&mut wanted, Trie::ROOT, 0)?;
     scanner.space();
     if scanner.at == scanner.bytes.len() {
         Ok(())
@@ -112,6 +173,12 @@ pub fn items<'a, E: From<Refused>>(
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
+}
+
+struct Wanted<'a> {
+    trie: &'a Trie,
+    habits: &'a mut Habits,
+    spans: &'a mut [Span],
 }
 
 impl Scanner<'_> {
@@ -174,36 +241,51 @@ impl Scanner<'_> {
     }
 
     /// A value of which some members are wanted.
-    fn wanted(
-        &mut self,
-        trie: &Trie,
-        node: NodeId,
-        spans: &mut [Span],
-        depth: u32,
-    ) -> Result<(), Refused> {
+    fn wanted(&mut self, wanted: &mut Wanted<'_>, node: NodeId, depth: u32) -> Result<(), Refused> {
         let start = self.at;
-        if self.peek() == Some(b'{') && trie.has_children(node) {
+        if self.peek() == Some(b'{') && wanted.trie.has_children(node) {
             if depth >= DEPTH_MAX {
                 return Err(Refused);
             }
-            let bytes = self.bytes;
+            let mut next = 0;
             self.sequence(b'{', b'}', |scanner| {
-                let (start, end) = scanner.name()?;
-                match trie.child(node, &bytes[start..end]) {
-                    Some(child) => {
-                        if spans[child.index()].is_present() {
-                            spans[trie.below(child)].fill(Span::ABSENT);
-                        }
-                        scanner.wanted(trie, child, spans, depth + 1)
-                    }
-                    None => scanner.skip(depth + 1),
+                let child = scanner.head(wanted, node, &mut next)?;
+                let Some(child) = child else {
+                    return scanner.skip(depth + 1);
+                };
+                if wanted.spans[child.index()].is_present() {
+                    wanted.spans[wanted.trie.below(child)].fill(Span::ABSENT);
                 }
+                scanner.wanted(wanted, child, depth + 1)
             })?;
         } else {
             self.skip(depth)?;
         }
-        spans[node.index()] = Span::new(start, self.at);
+        wanted.spans[node.index()] = Span::new(start, self.at);
         Ok(())
+    }
+
+    /// A member up to its value: the node that it is.
+    fn head(
+        &mut self,
+        wanted: &mut Wanted<'_>,
+        node: NodeId,
+        next: &mut usize,
+    ) -> Result<Option<NodeId>, Refused> {
+        let rest = &self.bytes[self.at..];
+        if let Some((place, head)) = wanted.habits.find(node, *next, rest) {
+            *next = place + 1;
+            self.at += head.raw.len();
+            self.space();
+            return Ok(head.child);
+        }
+        let from = self.at;
+        let (start, end) = self.name()?;
+        let child = wanted.trie.child(node, &self.bytes[start..end]);
+        let raw = &self.bytes[from..self.at];
+        wanted.habits.remember(node, *next, raw, child);
+        *next += 1;
+        Ok(child)
     }
 
     /// A value of which nothing is wanted.
@@ -355,7 +437,7 @@ mod tests {
     }
 
     fn accepts(text: &str) -> bool {
-        scan(text, &trie(), &mut Vec::new()).is_ok()
+        scan(text, &trie(), &mut Habits::default(), &mut Vec::new()).is_ok()
     }
 
     #[test]
@@ -425,7 +507,7 @@ mod tests {
         };
         let mut spans = Vec::new();
         let text = r#"{"b":{"c":1},"\u0062":{"d":2}}"#;
-        scan(text, &trie, &mut spans).expect("it is JSON");
+        scan(text, &trie, &mut Habits::default(), &mut spans).expect("it is JSON");
         let found: Vec<&str> = spans.iter().map(|span| span.of(text)).collect();
         assert_eq!(found, [text, r#"{"d":2}"#, ""]);
     }

@@ -12,7 +12,7 @@ use super::plan::{
     Condition, Member, ObjectPlan, Place, Quick, Side, Source, Spread, TextPart, ValuePlan, Wanted,
     Write,
 };
-use super::scan::{self, Refused, Span};
+use super::scan::{self, Habits, Refused, Span};
 use crate::mapping::convert;
 use crate::mapping::evaluate::{self, Converted, Stop};
 use crate::mapping::paths::Root;
@@ -483,9 +483,9 @@ impl Writer<'_> {
         }
         let start = self.out.len();
         self.out.push(b'[');
-        let mut spans = Vec::new();
+        let (mut spans, mut habits) = (Vec::new(), Habits::default());
         scan::items(list, |text| {
-            scan::scan(text, &wanted.trie, &mut spans)?;
+            scan::scan(text, &wanted.trie, &mut habits, &mut spans)?;
             let tree = OnceCell::new();
             let item = Scanned {
                 text,
