@@ -55,6 +55,9 @@ fn every_command_has_help_with_a_sentence() {
         "schema",
         "plugins",
         "status",
+        "reload",
+        "pause",
+        "resume",
         "completions",
         "man",
     ] {

@@ -16,8 +16,10 @@ mod man;
 mod map;
 mod mappings;
 pub(crate) mod output;
+mod pause;
 mod plugins;
 mod reach;
+mod reload;
 mod replay;
 mod run;
 mod schema;
@@ -74,6 +76,9 @@ enum Command {
     Schema(schema::Args),
     ExplainCode(explain_code::Args),
     Plugins(plugins::Args),
+    Reload(reload::Args),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
     Status(status::StatusArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
     Replay(replay::ReplayArgs),
@@ -138,6 +143,9 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(&args),
         Command::ExplainCode(args) => explain_code::run(&args),
         Command::Plugins(args) => plugins::run(&args),
+        Command::Reload(args) => reload::run(&args, colour),
+        Command::Pause(args) => pause::pause(&args, colour),
+        Command::Resume(args) => pause::resume(&args, colour),
         Command::Status(args) => status::run(&args, colour),
         Command::DeadLetters(args) => dead_letters::run(&args, colour),
         Command::Replay(args) => replay::run(&args, colour),

@@ -10,7 +10,7 @@ use super::reach::{Admin, explained};
 use super::{load_config, output};
 use crate::engine::dead_letters::LettersStatus;
 use crate::engine::read_status;
-use crate::engine::status::{Balance, Status};
+use crate::engine::status::{Balance, ConfigStatus, Status};
 
 /// How the status is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -71,6 +71,7 @@ pub fn run(args: &StatusArgs, colour: bool) -> ExitCode {
 
 fn human(status: &Status, types: bool) -> String {
     let mut out = String::new();
+    config(&mut out, &status.config);
     for (name, source) in &status.sources {
         let malformed: u64 = source.malformed.values().sum();
         let _ = writeln!(
@@ -87,6 +88,16 @@ fn human(status: &Status, types: bool) -> String {
     }
     for (name, connector) in &status.connectors {
         let _ = writeln!(out, "connector {name}: {}", connector.state);
+        if let Some(since) = &connector.paused {
+            let _ = writeln!(out, "  since {since}; `sluice resume {name}` lets it go on");
+        }
+        if connector.concurrency < connector.concurrency_max {
+            let _ = writeln!(
+                out,
+                "  {} of {} requests at the same time, until the sink takes more",
+                connector.concurrency, connector.concurrency_max
+            );
+        }
         if let Some(held) = &connector.held {
             let _ = writeln!(out, "  since {}: {}", held.since, held.reason);
         }
@@ -118,6 +129,24 @@ fn human(status: &Status, types: bool) -> String {
         let _ = writeln!(out, "nothing has run with this data folder yet");
     }
     out
+}
+
+/// Nothing for a process that does not run.
+fn config(out: &mut String, config: &ConfigStatus) {
+    if config.version == 0 {
+        return;
+    }
+    let _ = writeln!(
+        out,
+        "config {} since {} ({})",
+        config.version, config.since, config.hash
+    );
+    if let Some(problem) = &config.problem {
+        let _ = writeln!(out, "  a later one was refused:\n{}", problem.trim_end());
+    }
+    for part in &config.needs_restart {
+        let _ = writeln!(out, "  needs a restart: {part}");
+    }
 }
 
 fn line(balance: &Balance) -> String {

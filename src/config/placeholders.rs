@@ -59,8 +59,13 @@ enum Text {
 impl Resolver<'_> {
     fn node(&mut self, node: &Node, pointer: &str) -> Value {
         match &node.kind {
-            // Nobody needs it, so it may be missing, empty or wrong.
-            Kind::Text { value, .. } if self.mode == Mode::Inspect && self.is_secret(node) => {
+            // Nobody needs it, so it may be missing, empty or wrong. The token of the admin listener is
+            // needed, to ask the process.
+            Kind::Text { value, .. }
+                if self.mode == Mode::Inspect
+                    && self.is_secret(node)
+                    && !pointer.starts_with("/admin/") =>
+            {
                 self.open.push(pointer.to_owned());
                 Value::String(value.clone())
             }

@@ -34,4 +34,4 @@ pub use lanes::{Lanes, PauseError};
 pub use reload::{Changes, Refused, Reloader};
 pub use run::Running;
 pub use shared::Shared;
-pub use state::{StartError, read_status, replays_at_rest};
+pub use state::{StartError, read_status, replays_at_rest, save_paused};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use tracing::{error, info, warn};
@@ -29,7 +29,7 @@ pub struct Reloader {
 }
 
 /// What a reload did. Names are those of connectors.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Changes {
     /// Number of the config that runs now.
     pub version: u64,

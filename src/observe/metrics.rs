@@ -123,6 +123,17 @@ pub fn metrics(status: &Status) -> String {
             u64::from(connector.held.is_some()),
         );
     }
+    let name = "sluice_connector_paused";
+    family.head(name, "gauge", "1 while a person has it send nothing.");
+    for (connector, status) in &status.connectors {
+        let is_paused = u64::from(status.paused.is_some());
+        family.row(name, &[("connector", connector)], is_paused);
+    }
+    let name = "sluice_connector_concurrency";
+    family.head(name, "gauge", "Requests to the sink allowed at once.");
+    for (connector, status) in &status.connectors {
+        family.row(name, &[("connector", connector)], status.concurrency);
+    }
     family.head(
         "sluice_connector_requests_total",
         "counter",
@@ -147,9 +158,25 @@ pub fn metrics(status: &Status) -> String {
             connector.retries,
         );
     }
+    reloads(&mut family, status);
     dead_letters(&mut family, status);
     replays(&mut family, status);
     out
+}
+
+fn reloads(family: &mut Family<'_>, status: &Status) {
+    let config = &status.config;
+    let name = "sluice_config_version";
+    family.head(name, "gauge", "Number of the config that runs.");
+    family.row(name, &[], config.version);
+    let name = "sluice_config_reloads_total";
+    family.head(
+        name,
+        "counter",
+        "Reloads since the start, by how they went.",
+    );
+    family.row(name, &[("outcome", "ok")], config.reloads);
+    family.row(name, &[("outcome", "failed")], config.reloads_failed);
 }
 
 fn dead_letters(family: &mut Family<'_>, status: &Status) {
