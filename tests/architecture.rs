@@ -50,7 +50,12 @@ fn the_engine_knows_no_system_by_name() {
 #[test]
 fn plugins_depend_on_the_sdk_and_on_no_other_part() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for plugin in ["braze", "segment", "standard"] {
+    for (plugin, expected) in [
+        ("http_server", &["sluice-sdk"] as &[&str]),
+        ("braze", &["sluice-http-server", "sluice-sdk"]),
+        ("segment", &["sluice-sdk"]),
+        ("standard", &["sluice-http-server", "sluice-sdk"]),
+    ] {
         let manifest =
             std::fs::read_to_string(root.join("plugins").join(plugin).join("Cargo.toml"))
                 .expect("a manifest");
@@ -62,7 +67,7 @@ fn plugins_depend_on_the_sdk_and_on_no_other_part() {
             .filter(|line| line.starts_with("sluice"))
             .map(|line| line.split(['.', ' ', '=']).next().unwrap_or_default())
             .collect();
-        assert_eq!(inside, ["sluice-sdk"], "plugins/{plugin}");
+        assert_eq!(inside, expected, "plugins/{plugin}");
     }
 }
 
@@ -78,7 +83,7 @@ fn the_standard_build_has_its_plugins() {
                 .map(|plugin| plugin.name)
                 .collect()
         ),
-        "braze_webhook file generate stdin"
+        "braze_webhook file generate http stdin"
     );
     assert_eq!(
         names(

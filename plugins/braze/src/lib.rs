@@ -7,9 +7,7 @@
 //! | file | what it knows |
 //! | --- | --- |
 //! | `config` | the settings |
-//! | `server` | connections: bind, TLS, limits, clean stop |
-//! | `places` | which connection makes room when there are too many |
-//! | `webhook` | one request: who may send, reading the body, which answer |
+//! | `webhook` | the source |
 //! | `split` | one body: where in it each event stands (pure) |
 //! | `catalogue` | the event types of Currents |
 //! | `feed` | sends events as Braze would, for `demo` and tests |
@@ -17,15 +15,13 @@
 mod catalogue;
 mod config;
 mod feed;
-mod places;
-mod server;
 mod split;
 mod webhook;
 
 pub use catalogue::catalogue;
-pub use config::{BrazeWebhookConfig, ByteSize, LimitsConfig, Seconds, TlsConfig, Tokens};
-pub use server::BrazeWebhook;
+pub use config::BrazeWebhookConfig;
 pub use split::split;
+pub use webhook::BrazeWebhook;
 
 const EXAMPLE: &str = "\
 listen: 127.0.0.1:8080

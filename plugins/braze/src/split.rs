@@ -51,16 +51,6 @@ pub fn split(body: Bytes) -> Option<Submission> {
     })
 }
 
-/// A submission that sets the whole body aside.
-pub fn set_aside(body: Bytes, reason: &str) -> Submission {
-    let malformed = vec![mark(0, body.len(), reason)];
-    Submission {
-        body,
-        events: Vec::new(),
-        malformed,
-    }
-}
-
 /// The same text with a `?` for each byte that is not UTF-8, so that places stay the same.
 fn with_bad_bytes_replaced(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());

@@ -1,12 +1,14 @@
 //! Where an event says its id, its type and its time.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use jiff::Timestamp;
 use jiff::fmt::temporal::DateTimeParser;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use sluice_sdk::{EventMark, MalformedMark, Submission};
 
 /// Numbers above it are milliseconds: as seconds they would be in the year 5138.
@@ -58,6 +60,28 @@ impl Place {
             Step::Member(name) => value.get(name),
             Step::Index(index) => value.get(index),
         })
+    }
+
+    /// The value there, as it stands in the text.
+    pub fn find_raw<'a>(&self, value: &'a RawValue) -> Option<&'a RawValue> {
+        self.0
+            .iter()
+            .try_fold(value, |value, step| step.find_raw(value))
+    }
+}
+
+impl Step {
+    fn find_raw<'a>(&self, value: &'a RawValue) -> Option<&'a RawValue> {
+        match self {
+            // Of a doubled key the last one counts, as in most JSON readers.
+            Self::Member(name) => serde_json::from_str::<HashMap<String, &RawValue>>(value.get())
+                .ok()?
+                .remove(name),
+            Self::Index(index) => serde_json::from_str::<Vec<&RawValue>>(value.get())
+                .ok()?
+                .get(*index)
+                .copied(),
+        }
     }
 }
 
@@ -203,6 +227,13 @@ mod tests {
         ] {
             let place = Place::parse(text).expect(text);
             assert_eq!(place.find(&event).cloned(), expected, "{text}");
+            let raw = serde_json::value::to_raw_value(&event).expect("JSON");
+            let found = place.find_raw(&raw).map(RawValue::get);
+            assert_eq!(
+                found,
+                expected.map(|it| it.to_string()).as_deref(),
+                "{text}"
+            );
         }
         for text in [
             "", ".a", "a..b", "a[0]", "$..a", "$.*", "$[*]", "$.a[", "$a", "$['a'",

@@ -20,18 +20,18 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use sluice_sdk::{ConfigError, Intake, Source, SourceError, Stop};
+use sluice_sdk::{Intake, SourceError, Stop};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::task::TaskTracker;
 
-use crate::config::{BrazeWebhookConfig, TlsConfig};
+use crate::config::{Settings, TlsConfig};
 use crate::places::{Busy, Place, Places};
-use crate::webhook::Webhook;
+use crate::webhook::{Protocol, Webhook};
 
-/// Bytes of a request's head; Braze needs about one thousand. Above it the answer is 431.
+/// Bytes of a request's head; about one thousand are usual. Above it the answer is 431.
 const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Requests of one HTTP/2 connection at the same time.
 const STREAMS_MAX: u32 = 100;
@@ -40,101 +40,102 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// After a stop, for requests under way, beyond the time that a body may take.
 const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The source `braze_webhook`.
-pub struct BrazeWebhook {
-    config: BrazeWebhookConfig,
-}
+/// Listen and take requests until `stop`; then those under way are finished.
+///
+/// # Errors
+/// The address cannot be had, or a TLS file cannot be used.
+pub async fn serve<P: Protocol>(
+    settings: Settings,
+    protocol: P,
+    intake: Intake,
+    stop: Stop,
+) -> Result<(), SourceError> {
+    let tls = settings
+        .tls
+        .as_ref()
+        .map(|tls| acceptor(settings.name, tls))
+        .transpose()?;
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|error| bind_error(settings.name, settings.listen, &error))?;
+    let address = listener
+        .local_addr()
+        .map_err(|error| bind_error(settings.name, settings.listen, &error))?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    intake.ready(&format!("{scheme}://{address}{}", settings.path));
 
-impl BrazeWebhook {
-    /// Check the settings; nothing is opened yet.
-    ///
-    /// # Errors
-    /// Settings that do not fit together.
-    pub fn new(config: BrazeWebhookConfig) -> Result<Self, ConfigError> {
-        config.check()?;
-        Ok(Self { config })
-    }
-}
-
-impl Source for BrazeWebhook {
-    async fn run(self: Box<Self>, intake: Intake, stop: Stop) -> Result<(), SourceError> {
-        let tls = self.config.tls.as_ref().map(acceptor).transpose()?;
-        let listener = TcpListener::bind(self.config.listen)
-            .await
-            .map_err(|error| bind_error(self.config.listen, &error))?;
-        let address = listener
-            .local_addr()
-            .map_err(|error| bind_error(self.config.listen, &error))?;
-        let scheme = if tls.is_some() { "https" } else { "http" };
-        intake.ready(&format!("{scheme}://{address}{}", self.config.path));
-
-        let limits = self.config.limits;
-        let webhook = Arc::new(Webhook::new(self.config, intake));
-        let connections = TaskTracker::new();
-        let places = Places::new(limits.connections_max);
-        loop {
-            let accepted = tokio::select! {
-                () = stop.requested() => break,
-                accepted = listener.accept() => accepted,
-            };
-            let (stream, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Usually "too many open files": it passes when connections end.
-                    tracing::warn!(%error, "braze_webhook: a connection cannot be accepted");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
+    let (name, limits) = (settings.name, settings.limits);
+    let webhook = Arc::new(Webhook::new(settings, protocol, intake));
+    let connections = TaskTracker::new();
+    let places = Places::new(limits.connections_max);
+    loop {
+        let accepted = tokio::select! {
+            () = stop.requested() => break,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Usually "too many open files": it passes when connections end.
+                tracing::warn!(%error, "{name}: a connection cannot be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // Meanwhile others wait in the system's queue.
+        let place = tokio::select! {
+            () = stop.requested() => break,
+            place = places.take() => place,
+        };
+        let (webhook, tls, stop) = (Arc::clone(&webhook), tls.clone(), stop.clone());
+        connections.spawn(async move {
+            tokio::select! {
+                () = place.must_go(limits.head_timeout.0, &stop) => {
+                    tracing::debug!(%peer, "{name}: no request in time, connection closed");
                 }
-            };
-            // Meanwhile others wait in the system's queue.
-            let place = tokio::select! {
-                () = stop.requested() => break,
-                place = places.take() => place,
-            };
-            let (webhook, tls, stop) = (Arc::clone(&webhook), tls.clone(), stop.clone());
-            connections.spawn(async move {
-                tokio::select! {
-                    () = place.must_go(limits.head_timeout.0, &stop) => {
-                        tracing::debug!(%peer, "braze_webhook: no request in time, connection closed");
-                    }
-                    () = connection(stream, peer, tls, webhook, Arc::clone(&place), stop.clone()) => {}
-                }
-            });
-        }
-        drop(listener);
-        connections.close();
-        let patience = limits.body_timeout.0 + STOP_TIMEOUT;
-        if timeout(patience, connections.wait()).await.is_err() {
-            tracing::warn!(
-                "braze_webhook: requests under way did not end in time; Braze sends them again"
-            );
-        }
-        Ok(())
+                () = connection(stream, peer, tls, webhook, Arc::clone(&place), stop.clone()) => {}
+            }
+        });
     }
+    drop(listener);
+    connections.close();
+    let patience = limits.body_timeout.0 + STOP_TIMEOUT;
+    if timeout(patience, connections.wait()).await.is_err() {
+        tracing::warn!(
+            "{name}: requests under way did not end in time; their senders get no answer and send again"
+        );
+    }
+    Ok(())
 }
 
-async fn connection(
+async fn connection<P: Protocol>(
     stream: TcpStream,
     peer: SocketAddr,
     tls: Option<TlsAcceptor>,
-    webhook: Arc<Webhook>,
+    webhook: Arc<Webhook<P>>,
     place: Arc<Place>,
     stop: Stop,
 ) {
     // Answers are one small packet; waiting to fill it only adds delay.
     let _ = stream.set_nodelay(true);
     let Some(tls) = tls else {
-        return serve(stream, peer, webhook, place, stop).await;
+        return requests(stream, peer, webhook, place, stop).await;
     };
     match tls.accept(stream).await {
-        Ok(stream) => serve(stream, peer, webhook, place, stop).await,
-        Err(error) => tracing::debug!(%peer, %error, "braze_webhook: TLS handshake failed"),
+        Ok(stream) => requests(stream, peer, webhook, place, stop).await,
+        Err(error) => tracing::debug!(%peer, %error, "TLS handshake failed"),
     }
 }
 
-async fn serve<S>(stream: S, peer: SocketAddr, webhook: Arc<Webhook>, place: Arc<Place>, stop: Stop)
-where
+async fn requests<S, P>(
+    stream: S,
+    peer: SocketAddr,
+    webhook: Arc<Webhook<P>>,
+    place: Arc<Place>,
+    stop: Stop,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    P: Protocol,
 {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -165,7 +166,7 @@ where
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "braze_webhook: connection ended early");
+        tracing::debug!(%peer, %error, "connection ended early");
     }
 }
 
@@ -195,7 +196,7 @@ impl Body for Answer {
     }
 }
 
-fn bind_error(address: SocketAddr, error: &io::Error) -> SourceError {
+fn bind_error(name: &str, address: SocketAddr, error: &io::Error) -> SourceError {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => {
             "another program has this port: stop it, or set `listen` to another port"
@@ -207,14 +208,14 @@ fn bind_error(address: SocketAddr, error: &io::Error) -> SourceError {
         _ => "check `listen`",
     };
     SourceError(format!(
-        "braze_webhook cannot listen on {address}: {error}; {advice}"
+        "{name} cannot listen on {address}: {error}; {advice}"
     ))
 }
 
-fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, SourceError> {
+fn acceptor(name: &str, config: &TlsConfig) -> Result<TlsAcceptor, SourceError> {
     let wrong = |path: &Path, error: &dyn std::fmt::Display| {
         SourceError(format!(
-            "braze_webhook: tls file {} cannot be used: {error}; expected PEM",
+            "{name}: tls file {} cannot be used: {error}; expected PEM",
             path.display()
         ))
     };
