@@ -64,6 +64,8 @@ pub enum Gives {
     Perhaps(Kinds),
     /// A text that is empty only if the one it came from is.
     Text,
+    /// A text that is not empty, or nothing.
+    Filled,
     /// A text, or a list, which may be empty whatever came in.
     Other(Kinds),
     /// ISO 8601 with a zone, if it does not fail.
@@ -192,6 +194,14 @@ pub static ROWS: &[Row] = &[
         make: Make::Plain(|value| text(value, |text| text.trim().to_owned())),
     },
     Row {
+        name: "non_empty",
+        says: "an empty text counts as absent",
+        example: "non_empty",
+        takes: Kinds::TEXT,
+        gives: Gives::Filled,
+        make: Make::Plain(non_empty),
+    },
+    Row {
         name: "sha256",
         says: "SHA-256 of the text, in hexadecimal",
         example: "sha256",
@@ -282,6 +292,14 @@ fn text(value: Value, work: impl Fn(&str) -> String) -> Result<Value, String> {
     match value {
         Value::String(text) => Ok(Value::String(work(&text))),
         other => Err(format!("expected a text, found {}", describe(&other))),
+    }
+}
+
+/// Null, which is absent, for an empty text.
+fn non_empty(value: Value) -> Result<Value, String> {
+    match value {
+        Value::String(text) if text.is_empty() => Ok(Value::Null),
+        other => text(other, str::to_owned),
     }
 }
 

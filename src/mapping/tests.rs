@@ -390,6 +390,9 @@ fn conversions() {
         ("lowercase", r#""AbC""#, r#""abc""#),
         ("uppercase", r#""AbC""#, r#""ABC""#),
         ("trim", r#""  a ""#, r#""a""#),
+        ("non_empty", r#"" ""#, r#"" ""#),
+        ("[string, non_empty]", r#""a""#, r#""a""#),
+        ("[string, non_empty]", "7", r#""7""#),
         (
             "sha256",
             r#""abc""#,
@@ -434,6 +437,7 @@ fn conversions() {
         ("json", r#""{""#),
         ("string", "{}"),
         ("lowercase", "1"),
+        ("non_empty", "1"),
         ("sha256", "[]"),
     ] {
         let name = conversion;

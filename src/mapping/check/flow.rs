@@ -316,6 +316,13 @@ impl<'a> Flow<'a> {
                 },
                 refuses,
             ),
+            Gives::Filled => (
+                Type {
+                    is_filled: true,
+                    ..made(Kinds::TEXT).optional(from.is_optional || !from.is_filled)
+                },
+                refuses,
+            ),
             Gives::Other(kinds) => (
                 Type {
                     is_filled: false,

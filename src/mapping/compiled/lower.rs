@@ -294,8 +294,12 @@ fn compare(left: Side, how: crate::mapping::expression::Comparer, right: Side) -
 }
 
 fn quick(operator: &Operator) -> Option<Quick> {
-    let [one] = operator.conversions.as_slice() else {
-        return None;
+    let one = match operator.conversions.as_slice() {
+        [one] => one,
+        [first, then] if (first.name, then.name) == ("string", "non_empty") => {
+            return Some(Quick::NonEmptyString);
+        }
+        _ => return None,
     };
     Some(match one.name {
         "string" => Quick::String,

@@ -153,6 +153,8 @@ pub enum TextPart {
 pub enum Quick {
     /// `string`
     String,
+    /// `[string, non_empty]`
+    NonEmptyString,
     /// `number`
     Number,
     /// `integer`

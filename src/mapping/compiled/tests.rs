@@ -41,7 +41,7 @@ rules:
         e: { $lookup: { key: $.e, table: names, default: { $from: $.a } } }
         f: [$.a, { $from: $.b, $as: integer, $invalid: { skip: no b } }, 7, [$.c.a]]
       right:
-        id: { $from: $.b, $as: string, $invalid: omit }
+        id: { $from: $.b, $as: [string, non_empty], $invalid: omit }
         kind: right
         $copy: { from: $.c, except: [a], rename: { b: kind, c: "quoted \" key" }, prefix: c_ }
         list: { $each: $.d, $emit: { x: $item.a, y: { $text: "<{$item.b}>" }, z: { $if: "@.c == 'a'", $then: $.a, $else: $item } }, $invalid: omit }

@@ -362,8 +362,10 @@ impl Writer<'_> {
         let is_number = digits.starts_with(|first: char| first.is_ascii_digit());
         let is_flag = matches!(raw, "true" | "false");
         match quick {
-            Quick::String if raw.starts_with('"') => self.text(raw),
-            Quick::String if is_number || is_flag => self.quoted(raw),
+            // What is absent is for the table to say.
+            Quick::NonEmptyString if raw == "\"\"" => return false,
+            Quick::String | Quick::NonEmptyString if raw.starts_with('"') => self.text(raw),
+            Quick::String | Quick::NonEmptyString if is_number || is_flag => self.quoted(raw),
             Quick::Number if is_number => self.text(raw),
             Quick::Integer if is_number && digits.len() <= 18 && is_whole(digits) => self.text(raw),
             Quick::Boolean if is_flag => self.text(raw),

@@ -124,9 +124,10 @@ fn conversion() -> impl Strategy<Value = Value> {
     prop_oneof![
         3 => Just(json!("string")),
         3 => Just(json!("timestamp")),
+        2 => Just(json!(["string", "non_empty"])),
         6 => prop::sample::select(vec![
             "timestamp_ms", "integer", "number", "boolean", "json", "json_string", "lowercase",
-            "trim", "sha256", "date",
+            "trim", "sha256", "date", "non_empty",
         ]).prop_map(Value::from),
         1 => Just(json!({"round": 1})),
         1 => Just(json!({"split": ","})),
