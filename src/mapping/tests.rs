@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use sluice_sdk::catalogue::Catalogue;
 use sluice_sdk::{DocumentKind, DocumentSpec, ValueRule};
 
+mod paths;
 mod personal;
 mod soundness;
 
