@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice_sdk::Double;
@@ -21,6 +21,8 @@ pub const BODY: u64 = 100;
 const UNMAPPED_EVERY: u64 = 10;
 /// … and one is larger than the sink takes.
 const OVERSIZE_EVERY: u64 = 50;
+/// Stops until nothing waits: more than a double has troubles planned.
+const STOPS_MAX: u32 = 20;
 /// The key that all documents are sent with, unless the test says otherwise.
 pub const KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -179,8 +181,22 @@ admin: {{ listen: \"off\" }}
     }
 
     /// Stop and compare: every event of `sent` has its one end, in the account and at the double.
-    pub fn ends_with(&self, sluice: Sluice, sent: &Sent) -> Value {
-        assert_eq!(sluice.stop(), Some(0), "a clean stop");
+    /// What the double has and did not answer for still waits; it goes again after the next start.
+    pub fn ends_with(&self, mut sluice: Sluice, sent: &Sent) -> Value {
+        for _ in 0..STOPS_MAX {
+            assert_eq!(sluice.stop(), Some(0), "a clean stop");
+            let status = self.status();
+            let waiting = count(&status["connectors"]["braze-to-segment"]["events"]["waiting"]);
+            if waiting == 0 {
+                break;
+            }
+            let again = self.duplicates() + waiting;
+            sluice = self.start();
+            let until = Instant::now() + support::PATIENCE;
+            while self.duplicates() < again && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         self.balances_with(sent)
     }
 
