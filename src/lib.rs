@@ -10,9 +10,11 @@
 //! | [`journal`] | what is on disk: events, cursors, accounts, dead letters |
 //! | [`engine`] | the way of an event from source to sink |
 //! | [`observe`] | logs, health, status |
+//! | [`alerts`] | who is told, and when |
 //! | [`cli`] | the commands |
 //! | `builtin` | the one list of plugins and mapping sets in the standard build |
 
+pub mod alerts;
 mod builtin;
 pub mod cli;
 pub mod config;

@@ -3,6 +3,7 @@
 //! Exit codes are a promise to scripts: 0 all is well, 1 the command found problems, 2 it was used
 //! in a wrong way. What a command prints for machines (`--format json`) goes to stdout alone.
 
+mod alerts;
 mod completions;
 mod coverage;
 mod dead_letters;
@@ -82,6 +83,7 @@ enum Command {
     Status(status::StatusArgs),
     DeadLetters(dead_letters::DeadLettersArgs),
     Replay(replay::ReplayArgs),
+    Alerts(alerts::AlertsArgs),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -149,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::run(&args, colour),
         Command::DeadLetters(args) => dead_letters::run(&args, colour),
         Command::Replay(args) => replay::run(&args, colour),
+        Command::Alerts(args) => alerts::run(&args, colour),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
     }

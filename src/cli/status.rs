@@ -125,6 +125,16 @@ fn human(status: &Status, types: bool) -> String {
     for replay in &status.replays {
         let _ = writeln!(out, "{}", super::replay::line(replay));
     }
+    for (channel, alerts) in &status.alerts {
+        let _ = writeln!(
+            out,
+            "alerts by {channel}: {} sent, {} waiting, {} given up",
+            alerts.sent, alerts.waiting, alerts.given_up
+        );
+        if let Some(trouble) = &alerts.trouble {
+            let _ = writeln!(out, "  not sent: {trouble}");
+        }
+    }
     if status.connectors.is_empty() {
         let _ = writeln!(out, "nothing has run with this data folder yet");
     }

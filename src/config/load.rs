@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sluice_sdk::{ConfigError, PathStep};
 
+use super::alerts::{SmtpConfig, SmtpTls};
 use super::model::{
     Config, ConfigKeys, ConnectorConfig, ConnectorKeys, SinkConfig, SourceConfig, SourceKeys,
 };
@@ -348,7 +349,7 @@ impl Loader<'_> {
                 .collect(),
         };
         is_known.then_some(ConnectorConfig {
-            contact: keys.contact,
+            contacts: keys.contact.0,
             source: keys.source,
             events: keys.events,
             when: keys.when.map(|text| (text, place("when"))),
@@ -583,25 +584,13 @@ impl Loader<'_> {
     }
 
     fn contacts(&mut self, config: &Config) {
-        if let Some(first) = self.entries("alerts").first() {
-            let place: Span = first.key_span;
-            self.diagnostics.push(
-                Diagnostic::warning(
-                    "alerts-not-sent",
-                    place,
-                    "this version reads `alerts` and does not send any yet",
-                )
-                .label(
-                    "until it does, watch the log for ERROR and the metric sluice_connector_held",
-                ),
-            );
-        }
         let is_open = self
             .resolved
             .open
             .iter()
             .any(|it| it.starts_with("/alerts"));
         if config.alerts.is_reachable() || is_open {
+            self.nobody_to_tell(config, is_open);
             return;
         }
         for entry in self.entries("connectors") {
@@ -611,11 +600,65 @@ impl Loader<'_> {
                     Diagnostic::warning(
                         "contact-without-alerts",
                         place,
-                        "nobody is told through this contact in this version: problems are only logged",
+                        "there is no way to reach this contact: problems are only logged",
                     )
-                    .label("watch the log for ERROR and the metric sluice_connector_held"),
+                    .label(
+                        "add `alerts: { smtp: { host: …, from: … } }` or `alerts: { webhook: … }`",
+                    ),
                 );
             }
+        }
+    }
+
+    /// Mails need somebody they go to; a webhook is told everything.
+    fn nobody_to_tell(&mut self, config: &Config, is_open: bool) {
+        let smtp = self
+            .root
+            .get("alerts")
+            .and_then(|alerts| alerts.entry("smtp"));
+        let Some(place) = smtp.map(|smtp| smtp.key_span) else {
+            return;
+        };
+        if let Some(smtp) = &config.alerts.smtp {
+            self.check_login(smtp, place);
+        }
+        if config.alerts.webhook.is_some() || is_open {
+            return;
+        }
+        for entry in self.entries("connectors") {
+            if entry.value.get("contact").is_none() {
+                self.diagnostics.push(
+                    Diagnostic::warning(
+                        "alerts-without-contact",
+                        entry.key_span,
+                        format!("nobody is told when `{}` stops delivering", entry.key),
+                    )
+                    .label("add `contact: data-team@example.com`"),
+                );
+            }
+        }
+    }
+
+    fn check_login(&mut self, smtp: &SmtpConfig, place: Span) {
+        if smtp.username.is_some() != smtp.password.is_some() {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "incomplete-login",
+                    place,
+                    "`username` and `password` of a mail server go together",
+                )
+                .label("give both, or neither"),
+            );
+        }
+        if smtp.password.is_some() && smtp.tls == SmtpTls::None {
+            self.diagnostics.push(
+                Diagnostic::warning(
+                    "password-in-the-clear",
+                    place,
+                    "the password of the mail server goes over the network as it is",
+                )
+                .label("use `tls: starttls` or `tls: tls`"),
+            );
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Everything that is wrong is told at once, each at its place. Checking needs neither the network
 //! nor the secrets: in [`Mode::Validate`] a `${…}` without a value stands for one of the right type.
 
+mod alerts;
 mod load;
 mod model;
 mod overlap;
@@ -15,11 +16,11 @@ mod shape;
 mod tests;
 mod units;
 
+pub use alerts::{AlertsConfig, MailAddress, SmtpConfig, SmtpTls};
 pub use load::load;
 pub use model::{
-    AdminConfig, AlertsConfig, BatchConfig, Config, ConnectorConfig, DeadLettersConfig,
-    EventsConfig, JournalConfig, MessageId, SinkConfig, SmtpConfig, SourceConfig, Start, Unmapped,
-    WhenFull,
+    AdminConfig, BatchConfig, Config, ConnectorConfig, DeadLettersConfig, EventsConfig,
+    JournalConfig, MessageId, SinkConfig, SourceConfig, Start, Unmapped, WhenFull,
 };
 pub use schema::{config_schema, sink_schema, source_schema};
 pub use units::{ByteSize, Period, PeriodOrOff};

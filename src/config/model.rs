@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use sluice_sdk::{Secret, SinkPlugin, SourcePlugin};
 
+use super::alerts::{AlertsConfig, Contacts, MailAddress};
 use super::units::{ByteSize, Period, PeriodOrOff};
 use crate::diagnostics::{Allows, Span};
 use crate::mapping::{PersonalRules, Treatment};
@@ -52,8 +53,8 @@ pub struct SourceConfig {
 /// One connector.
 #[derive(Debug, Clone)]
 pub struct ConnectorConfig {
-    /// Who hears of it when it stops delivering.
-    pub contact: Option<String>,
+    /// Who hears of it when it stops delivering; may be nobody.
+    pub contacts: Vec<MailAddress>,
     /// The source's name; it exists.
     pub source: String,
     /// Selection by type.
@@ -172,9 +173,11 @@ fn deduplicate_default() -> PeriodOrOff {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConnectorKeys {
-    /// Who hears of it when this connector stops delivering, such as `data-team@example.com`.
-    /// Default: nobody; `alerts` says how they are reached.
-    pub contact: Option<String>,
+    /// Who hears of it when this connector stops delivering: a mail address such as
+    /// `data-team@example.com`, or a list of them. Default: nobody; `alerts` says how they are
+    /// reached.
+    #[serde(default)]
+    pub contact: Contacts,
     /// Name of the source to read, one of `sources`.
     pub source: String,
     /// Selection by event type. Default: every type that the mappings name.
@@ -416,44 +419,6 @@ impl Default for AdminConfig {
     }
 }
 
-/// How the contacts of connectors are reached.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct AlertsConfig {
-    /// Mail to the contacts. Default: none.
-    pub smtp: Option<SmtpConfig>,
-    /// URL that gets a JSON message for every alert, such as `${ALERT_WEBHOOK:-}`; empty means none.
-    pub webhook: Option<Secret>,
-}
-
-impl AlertsConfig {
-    /// Whether there is any way to reach a contact.
-    pub fn is_reachable(&self) -> bool {
-        self.smtp.is_some() || self.webhook.is_some()
-    }
-}
-
-/// A mail server.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SmtpConfig {
-    /// Name of the mail server, such as `mail.example.com`.
-    pub host: String,
-    /// Port of the mail server. Default 587 (mail submission with STARTTLS).
-    #[serde(default = "smtp_port")]
-    pub port: u16,
-    /// Sender of the mails, such as `sluice@example.com`.
-    pub from: String,
-    /// User name, if the server wants one.
-    pub username: Option<String>,
-    /// Password, if the server wants one.
-    pub password: Option<Secret>,
-}
-
-fn smtp_port() -> u16 {
-    587
-}
-
 /// One text or a list of texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OneOrMany(pub Vec<String>);
@@ -485,7 +450,7 @@ impl JsonSchema for OneOrMany {
     }
 }
 
-fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+pub(super) fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     Period::deserialize(deserializer).map(|period| period.0)
 }
 

@@ -245,6 +245,26 @@ fn every_mistake_is_told_at_its_place() {
         &["9:14 contact-without-alerts"],
     );
     check(
+        (
+            "source: in",
+            "source: in\n    contact: [me@example.com, me]",
+        ),
+        &["9:14 contact-without-alerts", "9:31 invalid-value"],
+    );
+    let with_alerts = |alerts: &str| format!("version: 1\nalerts: {{ smtp: {{ {alerts} }} }}");
+    let smtp = with_alerts("host: mail.example.com, from: a@example.com");
+    check(("version: 1", &smtp), &["8:3 alerts-without-contact"]);
+    let smtp = with_alerts("host: mail.example.com, from: nobody");
+    check(("version: 1", &smtp), &["2:49 invalid-value"]);
+    let smtp = with_alerts("host: mail.example.com, from: a@example.com, username: a");
+    check(
+        ("version: 1", &smtp),
+        &["2:11 incomplete-login", "8:3 alerts-without-contact"],
+    );
+    let smtp =
+        with_alerts("host: m, from: a@example.com, username: a, password: \"${P}\", tls: none");
+    check(("version: 1", &smtp), &["2:11 password-in-the-clear"]);
+    check(
         ("    mappings: mappings/a", "    mappings: []"),
         &["9:15 invalid-value"],
     );

@@ -13,6 +13,7 @@ use super::prepare::{Prepared, prepare};
 use super::reload::{Reloader, paths};
 use super::run::Running;
 use super::watch::watch;
+use crate::alerts::{self, AlertSetup};
 use crate::config::Mode;
 use crate::diagnostics::{Files, Format, render};
 use crate::observe;
@@ -60,13 +61,19 @@ pub fn run_command(options: &RunOptions) -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let code = runtime.block_on(run(prepared, options, paths(&files)));
+    let alerts = AlertSetup::new(&prepared.config, &options.config);
+    let code = runtime.block_on(run(prepared, alerts, options, paths(&files)));
     // A read of standard input cannot be cancelled; everything of ours has ended.
     runtime.shutdown_timeout(Duration::from_secs(2));
     code
 }
 
-async fn run(prepared: Prepared, options: &RunOptions, files: Vec<PathBuf>) -> ExitCode {
+async fn run(
+    prepared: Prepared,
+    alerts: AlertSetup,
+    options: &RunOptions,
+    files: Vec<PathBuf>,
+) -> ExitCode {
     let admin = prepared.config.admin.listen;
     let data = prepared.config.journal.path.display().to_string();
     let mut running = match Running::start(prepared).await {
@@ -96,6 +103,7 @@ async fn run(prepared: Prepared, options: &RunOptions, files: Vec<PathBuf>) -> E
         None => None,
     };
     let mut helpers = JoinSet::new();
+    helpers.spawn(alerts::watch(alerts, running.shared(), admin_stop.clone()));
     helpers.spawn(reload_on_hangup(Arc::clone(&reloader), admin_stop.clone()));
     if options.watch {
         helpers.spawn(watch(reloader, admin_stop.clone()));

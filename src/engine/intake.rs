@@ -59,6 +59,8 @@ pub struct SourceIntake {
     endpoint: tokio::sync::watch::Sender<Option<String>>,
     notes: Mutex<BTreeMap<&'static str, u64>>,
     malformed: Mutex<Malformed>,
+    /// Why the journal did not take the last request; nothing once it took one.
+    trouble: Mutex<Option<AppendError>>,
     room: Semaphore,
 }
 
@@ -124,6 +126,7 @@ impl SourceIntake {
             endpoint: tokio::sync::watch::Sender::new(None),
             notes: Mutex::default(),
             malformed: Mutex::new(malformed),
+            trouble: Mutex::default(),
             room: Semaphore::new(UNDER_WAY_KIB_MAX as usize),
         })
     }
@@ -161,6 +164,11 @@ impl SourceIntake {
     /// What was set aside, by reason.
     pub fn malformed(&self) -> Malformed {
         self.lock(&self.malformed).clone()
+    }
+
+    /// Why the journal did not take the last request; nothing once it took one.
+    pub fn trouble(&self) -> Option<AppendError> {
+        self.lock(&self.trouble).clone()
     }
 
     /// Things counted that are no events.
@@ -217,6 +225,10 @@ impl SourceIntake {
             hashes,
         };
         let appended = self.write(events, &malformed, &submission.body).await;
+        *self.lock(&self.trouble) = match &appended {
+            Ok(_) => None,
+            Err(problem) => Some(problem.clone()),
+        };
         match appended {
             Ok(first) => {
                 guard.written(first + count);

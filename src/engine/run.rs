@@ -86,6 +86,7 @@ impl Running {
                     intake: Arc::clone(&intake),
                     state: view,
                     expect_every: source.expect_every,
+                    started_ms: jiff::Timestamp::now().as_millisecond(),
                 },
             );
             to_start.push((name.clone(), built, intake));

@@ -16,9 +16,12 @@ use super::gate::GateState;
 use super::intake::SourceIntake;
 use super::keeper::SourceState;
 use super::replay::Replays;
-use super::status::{ConfigStatus, ConnectorStatus, Held, SourceStatus, Status, balances};
+use super::status::{
+    AlertChannelStatus, ConfigStatus, ConnectorStatus, Held, JournalStatus, SourceStatus, Status,
+    balances,
+};
 use crate::config::Config;
-use crate::journal::{Journal, Log};
+use crate::journal::{Journal, Log, StoreCommit};
 
 /// How often delivered segments of the journal are looked at for removal.
 const RELEASE_EVERY: Duration = Duration::from_secs(30);
@@ -32,6 +35,8 @@ pub struct Shared {
     pub(super) replays: Arc<Replays>,
     connectors: RwLock<BTreeMap<String, Arc<ConnectorView>>>,
     config: RwLock<Running>,
+    /// What those who tell people say of themselves.
+    alerts: RwLock<BTreeMap<String, AlertChannelStatus>>,
     /// Held while a connector gets its place, so that the journal lets go of nothing meanwhile.
     pub(super) placing: Mutex<()>,
 }
@@ -47,6 +52,8 @@ pub(super) struct SourceView {
     pub(super) intake: Arc<SourceIntake>,
     pub(super) state: Arc<RwLock<SourceState>>,
     pub(super) expect_every: Option<Duration>,
+    /// Before it nothing could come, milliseconds since 1970.
+    pub(super) started_ms: i64,
 }
 
 pub(super) struct ConnectorView {
@@ -76,6 +83,7 @@ impl Shared {
             replays,
             connectors: RwLock::default(),
             config: RwLock::new(Running { config, status }),
+            alerts: RwLock::default(),
             placing: Mutex::default(),
         }
     }
@@ -195,21 +203,85 @@ impl Shared {
         let sources = self
             .sources
             .iter()
-            .map(|(name, source)| (name.clone(), source.status()))
-            .collect();
+            .map(|(name, source)| (name.clone(), source.status(self.settled_before(name))))
+            .collect::<BTreeMap<_, SourceStatus>>();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             config: self.config_status(),
+            journal: JournalStatus {
+                bytes: self.journal.size_bytes(),
+                unsettled_bytes: sources.values().map(|source| source.unsettled_bytes).sum(),
+                bytes_max: self.journal.options().max_size_bytes,
+            },
             sources,
             connectors,
             dead_letters: self.replays.letters().status().unwrap_or_default(),
             replays: self.replays.list(),
+            alerts: self
+                .alerts
+                .read()
+                .map(|alerts| alerts.clone())
+                .unwrap_or_default(),
         }
     }
 
     /// Dead letters and what goes through connectors once more.
     pub fn replays(&self) -> &Arc<Replays> {
         &self.replays
+    }
+
+    /// Set what the status says of one way of telling people.
+    pub fn set_alert_channel(&self, channel: &str, status: AlertChannelStatus) {
+        let mut alerts = self.alerts.write().unwrap_or_else(PoisonError::into_inner);
+        alerts.insert(channel.to_owned(), status);
+    }
+
+    /// What was kept under `name` with [`Shared::keep`]. May wait for the disk.
+    ///
+    /// # Errors
+    /// A sentence, when the store cannot be read.
+    pub fn kept(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        let store = self.journal.store();
+        store
+            .load_connector(&kept_key(name))
+            .map_err(|problem| problem.to_string())
+    }
+
+    /// Keep a small thing over a restart, for a part beside the engine. May wait for the disk.
+    ///
+    /// # Errors
+    /// A sentence, when the store cannot be written.
+    pub fn keep(&self, name: &str, bytes: Vec<u8>) -> Result<(), String> {
+        let commit = StoreCommit {
+            connector: kept_key(name),
+            state: Some(bytes),
+            ..StoreCommit::default()
+        };
+        let store = self.journal.store();
+        store
+            .commit(&commit)
+            .map(|_| ())
+            .map_err(|problem| problem.to_string())
+    }
+
+    /// Every connector of this source and its keeper have passed what is below.
+    fn settled_before(&self, source: &str) -> u64 {
+        let keeper = self
+            .sources
+            .get(source)
+            .and_then(|view| view.state.read().map(|state| state.sequence).ok())
+            .unwrap_or(0);
+        self.connectors()
+            .values()
+            .filter(|connector| connector.source == source)
+            .map(|connector| {
+                connector
+                    .state
+                    .read()
+                    .map(|state| state.cursor.prefix())
+                    .unwrap_or(0)
+            })
+            .fold(keeper, u64::min)
     }
 
     /// Events not settled yet, over all connectors.
@@ -243,18 +315,7 @@ impl Shared {
         let now_ms = now.as_millisecond();
         let connectors = self.connectors();
         for (name, source) in &self.sources {
-            let keeper = source.state.read().map(|state| state.sequence).unwrap_or(0);
-            let before = connectors
-                .values()
-                .filter(|connector| connector.source == *name)
-                .map(|connector| {
-                    connector
-                        .state
-                        .read()
-                        .map(|state| state.cursor.prefix())
-                        .unwrap_or(0)
-                })
-                .fold(keeper, u64::min);
+            let before = self.settled_before(name);
             // The cursors must be on disk before what lies behind them may go.
             if let Err(problem) = self.journal.store().sync() {
                 warn!(
@@ -282,13 +343,26 @@ impl Shared {
 }
 
 impl SourceView {
-    fn status(&self) -> SourceStatus {
+    /// Since when nothing came, in milliseconds.
+    fn silent_ms(&self) -> i64 {
+        let last = self.intake.last_event_ms.load(Ordering::Relaxed);
+        Timestamp::now().as_millisecond() - last.max(self.started_ms)
+    }
+
+    fn is_silent(&self) -> bool {
+        let silent = u128::try_from(self.silent_ms()).unwrap_or(0);
+        self.expect_every
+            .is_some_and(|every| silent > every.as_millis())
+    }
+
+    fn status(&self, settled_before: u64) -> SourceStatus {
         let state = self
             .state
             .read()
             .map(|state| state.clone())
             .unwrap_or_default();
         let last = self.intake.last_event_ms.load(Ordering::Relaxed);
+        let trouble = self.intake.trouble();
         let silent_ms = Timestamp::now().as_millisecond() - last;
         SourceStatus {
             endpoint: self.intake.endpoint().borrow().clone(),
@@ -302,6 +376,10 @@ impl SourceView {
                 .map(|(what, count)| (what.to_owned(), count))
                 .collect(),
             silent_for_seconds: (last > 0).then(|| u64::try_from(silent_ms / 1000).unwrap_or(0)),
+            is_silent: self.is_silent(),
+            is_full: matches!(trouble, Some(AppendError::Full { .. })),
+            trouble: trouble.map(|trouble| trouble.to_string()),
+            unsettled_bytes: self.log.bytes_from(settled_before),
             journal_bytes: self.log.size_bytes(),
             lost: self
                 .log
@@ -311,6 +389,11 @@ impl SourceView {
                 .sum(),
         }
     }
+}
+
+/// Names of connectors have no colon.
+fn kept_key(name: &str) -> String {
+    format!("kept:{name}")
 }
 
 pub(super) async fn housekeeping(shared: Arc<Shared>, stop: Stop) {
@@ -328,7 +411,6 @@ pub(super) async fn housekeeping(shared: Arc<Shared>, stop: Stop) {
 
 /// Report a source that should be busy and is not: the upstream may have switched it off.
 pub(super) async fn watch_silence(shared: Arc<Shared>, stop: Stop) {
-    let started = Timestamp::now().as_millisecond();
     let mut told = BTreeMap::new();
     loop {
         tokio::select! {
@@ -339,16 +421,10 @@ pub(super) async fn watch_silence(shared: Arc<Shared>, stop: Stop) {
             let Some(every) = source.expect_every else {
                 continue;
             };
-            let last = source
-                .intake
-                .last_event_ms
-                .load(Ordering::Relaxed)
-                .max(started);
-            let silent = Timestamp::now().as_millisecond() - last;
-            let is_silent = u128::try_from(silent).unwrap_or(0) > every.as_millis();
+            let is_silent = source.is_silent();
             let before = told.insert(name.clone(), is_silent).unwrap_or(false);
             if is_silent && !before {
-                error!(source = %name, "no event for {} s, one was expected every {} s. Look whether the upstream has switched its connector off.", silent / 1000, every.as_secs());
+                error!(source = %name, "no event for {} s, one was expected every {} s. Look whether the upstream has switched its connector off.", source.silent_ms() / 1000, every.as_secs());
             } else if before && !is_silent {
                 info!(source = %name, "events come again");
             }

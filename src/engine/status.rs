@@ -26,6 +26,38 @@ pub struct Status {
     /// Those that run and the last that have ended.
     #[serde(default)]
     pub replays: Vec<ReplayStatus>,
+    /// The disk that all of them share.
+    #[serde(default)]
+    pub journal: JournalStatus,
+    /// How telling people goes, by channel (`mail`, `webhook`); none without `alerts`.
+    #[serde(default)]
+    pub alerts: BTreeMap<String, AlertChannelStatus>,
+}
+
+/// The journals of all sources together.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct JournalStatus {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Those of events that some connector has not settled; the rest leaves when room is needed.
+    pub unsettled_bytes: u64,
+    /// Most bytes, as the config says.
+    pub bytes_max: u64,
+}
+
+/// One way of telling people.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertChannelStatus {
+    /// Messages sent since the start.
+    pub sent: u64,
+    /// Messages given up since the start, after many tries.
+    pub given_up: u64,
+    /// Failed tries since the start.
+    pub failed_tries: u64,
+    /// Messages not sent yet.
+    pub waiting: u64,
+    /// Why the last try failed; nothing once one went through.
+    pub trouble: Option<String>,
 }
 
 /// Which config runs, and what became of later ones.
@@ -62,6 +94,18 @@ pub struct SourceStatus {
     pub refused: BTreeMap<String, u64>,
     /// Seconds since the last event, if one came since the start.
     pub silent_for_seconds: Option<u64>,
+    /// Nothing came for longer than `expect_every`.
+    #[serde(default)]
+    pub is_silent: bool,
+    /// Why the journal did not take the last request; nothing once it took one.
+    #[serde(default)]
+    pub trouble: Option<String>,
+    /// That trouble is a full journal, not the disk.
+    #[serde(default)]
+    pub is_full: bool,
+    /// Bytes of its journal with events that some connector has not settled.
+    #[serde(default)]
+    pub unsettled_bytes: u64,
     /// Bytes of its journal on disk.
     pub journal_bytes: u64,
     /// Events that the journal lost to damage of the disk.

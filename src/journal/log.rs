@@ -172,6 +172,28 @@ impl Log {
             .sum()
     }
 
+    /// Bytes of the segments that hold numbers from `sequence` on: what stays however much room is
+    /// needed, when all connectors have passed what is below.
+    pub fn bytes_from(&self, sequence: u64) -> u64 {
+        let state = self.shared.state();
+        if sequence >= state.next_sequence {
+            return 0;
+        }
+        let ends = state
+            .segments
+            .keys()
+            .skip(1)
+            .map(|next| next.first_sequence)
+            .chain([u64::MAX]);
+        state
+            .segments
+            .values()
+            .zip(ends)
+            .filter(|(_, end)| *end > sequence)
+            .map(|(segment, _)| segment.bytes)
+            .sum()
+    }
+
     /// All events ever appended, by type. Exact over restarts, and always adds up to
     /// [`Log::next_sequence`]: what damage made uncountable is under [`DAMAGED_TYPE`].
     pub fn received_by_type(&self) -> BTreeMap<String, u64> {
