@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,7 +26,7 @@ pub struct Context<'a> {
     /// At this moment.
     pub status: &'a Status,
     /// Where the config lies, for commands.
-    pub config: &'a PathBuf,
+    pub config: &'a Path,
     /// Name of the machine.
     pub host: &'a str,
     /// What happens to a full journal.
@@ -95,7 +95,7 @@ pub fn compose(notices: &[Notice], context: &Context<'_>) -> Message {
 }
 
 /// What `sluice alerts test` sends.
-pub fn test_message(connectors: &[&str], host: &str, config: &PathBuf) -> Message {
+pub fn test_message(connectors: &[&str], host: &str, config: &Path) -> Message {
     let names = connectors.join(", ");
     Message {
         subject: format!("[sluice] test message for {names}"),
@@ -358,7 +358,7 @@ impl Context<'_> {
             FILLING => "filling",
             NEARLY_FULL if expires => "nearly full, events will be LOST",
             NEARLY_FULL => "nearly full",
-            FULL | _ if expires => "full, the oldest events are LOST",
+            _ if expires => "full, the oldest events are LOST",
             _ => "full, new events are refused",
         };
         let mut facts = self.since(news);
@@ -485,10 +485,9 @@ impl Context<'_> {
             return Vec::new();
         };
         let lasted = u64::try_from(since_ms - trouble_since_ms).unwrap_or(0);
-        let mut facts = vec![
-            ("It was so", format!("from {} on", time(*trouble_since_ms))),
-            ("For", span(Duration::from_millis(lasted))),
-        ];
+        let lasted = span(Duration::from_millis(lasted));
+        let from = time(*trouble_since_ms);
+        let mut facts = vec![("Lasted", format!("{lasted}, from {from} on"))];
         facts.extend(wavered(*changes));
         facts
     }
@@ -649,7 +648,7 @@ mod tests {
         status.connectors.insert("orders".to_owned(), connector);
         let context = Context {
             status: &status,
-            config: &PathBuf::from("/etc/sluice/sluice.yaml"),
+            config: Path::new("/etc/sluice/sluice.yaml"),
             host: "gate-1",
             when_full,
             full_in: Some(Duration::from_secs(3 * 86_400 + 4 * 3600)),
