@@ -54,14 +54,7 @@ impl AlertSetup {
     pub fn new(config: &Config, path: &std::path::Path) -> Self {
         Self {
             alerts: config.alerts.clone(),
-            connectors: config
-                .connectors
-                .iter()
-                .map(|(name, connector)| {
-                    let contacts = connector.contacts.clone();
-                    (name.clone(), (connector.source.clone(), contacts))
-                })
-                .collect(),
+            connectors: contacts_of(config),
             when_full: config.journal.when_full,
             config: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
         }
@@ -83,6 +76,17 @@ impl AlertSetup {
         contacts.dedup();
         contacts
     }
+}
+
+/// Connector → its source and its contacts.
+fn contacts_of(config: &Config) -> BTreeMap<String, (String, Vec<MailAddress>)> {
+    let connectors = config.connectors.iter();
+    connectors
+        .map(|(name, connector)| {
+            let contacts = connector.contacts.clone();
+            (name.clone(), (connector.source.clone(), contacts))
+        })
+        .collect()
 }
 
 /// The name of this machine.
@@ -118,6 +122,8 @@ pub async fn watch(setup: AlertSetup, shared: Arc<Shared>, stop: Stop) {
             () = stop.requested() => break,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
+        // A reload may have brought other contacts.
+        watcher.setup.connectors = contacts_of(&shared.config());
         let status = shared.status();
         watcher.look(&status);
         watcher.save(&shared, &status).await;

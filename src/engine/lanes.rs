@@ -94,7 +94,7 @@ pub(super) fn print_of(settings: &ConnectorConfig, rules_hash: &str) -> String {
         sink,
         personal,
         // These can change without touching a connector that runs.
-        contact: _,
+        contacts: _,
         start: _,
         renamed_from: _,
         allows: _,

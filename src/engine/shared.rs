@@ -21,7 +21,7 @@ use super::status::{
     balances,
 };
 use crate::config::Config;
-use crate::journal::{Journal, Log, StoreCommit};
+use crate::journal::{AppendError, Journal, Log, StoreCommit};
 
 /// How often delivered segments of the journal are looked at for removal.
 const RELEASE_EVERY: Duration = Duration::from_secs(30);
@@ -313,7 +313,6 @@ impl Shared {
             warn!("old dead letters cannot be removed: {problem}");
         }
         let now_ms = now.as_millisecond();
-        let connectors = self.connectors();
         for (name, source) in &self.sources {
             let before = self.settled_before(name);
             // The cursors must be on disk before what lies behind them may go.
