@@ -72,6 +72,8 @@ pub struct Courier {
     /// Requested when no further try is to be made: what is in flight ends, nothing else begins.
     pub closing: Stop,
     refused_in_a_row: AtomicU32,
+    /// Documents refused since the start.
+    refused: AtomicU64,
     passed: AtomicU64,
     /// Why the last request was not taken; nothing once one was.
     trouble: Mutex<Option<String>>,
@@ -94,6 +96,7 @@ impl Courier {
             closing: Stop::default(),
             limits,
             refused_in_a_row: AtomicU32::new(0),
+            refused: AtomicU64::new(0),
             passed: AtomicU64::new(0),
             trouble: Mutex::default(),
             retries: AtomicU64::new(0),
@@ -291,10 +294,7 @@ impl Courier {
             return;
         }
         if let Some(item) = items.pop() {
-            warn!(
-                connector = %self.connector, event = %item.document.event_id, rule = %item.rule,
-                "refused by the sink: {reason}; it is in the dead letters"
-            );
+            self.note_refused(&item, &reason);
             done.push((
                 item,
                 Final::Dead {
@@ -302,6 +302,17 @@ impl Courier {
                     tries,
                 },
             ));
+        }
+    }
+
+    /// The first one, and then less and less often: a wrong rule is refused with every event.
+    fn note_refused(&self, item: &Item, reason: &str) {
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused.is_power_of_two() {
+            warn!(
+                connector = %self.connector, event = %item.document.event_id, rule = %item.rule, refused,
+                "refused by the sink: {reason}; it is in the dead letters. See `sluice dead-letters list`."
+            );
         }
     }
 
