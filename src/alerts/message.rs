@@ -182,8 +182,8 @@ impl Context<'_> {
                     .to_owned(),
             );
             steps.push(
-                "A key from a file is read again by itself; a key from the environment or a \
-                 changed config takes a restart of sluice."
+                "A key from a file is read again by itself, a changed config by `sluice reload`; a \
+                 key from the environment takes a restart of sluice."
                     .to_owned(),
             );
         } else {
@@ -298,8 +298,11 @@ impl Context<'_> {
                     "Look at them: {}",
                     self.command(&format!("dead-letters list --connector {key}"))
                 ),
-                "Mend the rule or the data that the reasons point at, then send them again."
-                    .to_owned(),
+                "Mend the rule that the reasons point at.".to_owned(),
+                format!(
+                    "Send them again: {}",
+                    self.command(&format!("dead-letters replay --connector {key}"))
+                ),
             ],
         }
     }
@@ -683,7 +686,7 @@ mod tests {
 
         What to do now
           1. Mend what the reason names: usually a key that was changed or revoked, or an address.
-          2. A key from a file is read again by itself; a key from the environment or a changed config takes a restart of sluice.
+          2. A key from a file is read again by itself, a changed config by `sluice reload`; a key from the environment takes a restart of sluice.
           3. See how it stands: sluice status --config /etc/sluice/sluice.yaml
           4. It tries again at least every five minutes. You are told when it delivers again.
 
@@ -737,7 +740,8 @@ mod tests {
 
         What to do now
           1. Look at them: sluice dead-letters list --connector orders --config /etc/sluice/sluice.yaml
-          2. Mend the rule or the data that the reasons point at, then send them again.
+          2. Mend the rule that the reasons point at.
+          3. Send them again: sluice dead-letters replay --connector orders --config /etc/sluice/sluice.yaml
 
         -- 
         sluice 1.2.3 on gate-1, config /etc/sluice/sluice.yaml
