@@ -296,12 +296,20 @@ pub static CODES: &[Code] = &[
         "The connector takes over the place of another one that is still in the config and needs its place itself.",
     ),
     lint(
-        "alerts-not-sent",
-        "This version reads `alerts` and sends none yet.",
+        "contact-without-alerts",
+        "There is no way to reach this contact: problems are only logged.",
     ),
     lint(
-        "contact-without-alerts",
-        "Nobody is told through this contact yet: problems are only logged.",
+        "alerts-without-contact",
+        "Mail can be sent, and this connector names nobody to send it to.",
+    ),
+    code(
+        "incomplete-login",
+        "A mail server that wants a login wants a name and a password.",
+    ),
+    lint(
+        "password-in-the-clear",
+        "The password of the mail server can be read by whoever sees the connection.",
     ),
     code("no-tests", "There are no tests at this place."),
     code("no-event", "The test does not say which event it is about."),

@@ -23,7 +23,7 @@ pub struct HttpConfig {
     /// The method. Default `post`.
     #[serde(default)]
     pub method: Method,
-    /// Headers of each request; values are secrets.
+    /// Headers of each request; values are secrets. Default: none of our own.
     #[serde(default)]
     #[schemars(example = serde_json::json!({"Authorization": "Bearer ${API_TOKEN}"}))]
     pub headers: BTreeMap<String, Secret>,
@@ -33,7 +33,7 @@ pub struct HttpConfig {
     /// What stands around the documents: JSON in which the text `$documents` is replaced by the list
     /// (with `single` by the document). Default: nothing. Not with `ndjson`.
     #[serde(default)]
-    #[schemars(example = serde_json::json!({"source": "sluice", "events": "$documents"}))]
+    #[schemars(with = "serde_json::Map<String, Value>", example = serde_json::json!({"source": "sluice", "events": "$documents"}))]
     pub wrap: Option<Value>,
     /// Most documents in a request. Default 500; with `single` always 1.
     #[serde(default = "batch_default")]
@@ -56,7 +56,7 @@ pub struct HttpConfig {
     #[serde(default)]
     #[schemars(example = &"Idempotency-Key")]
     pub idempotency_header: Option<String>,
-    /// What the other side's answers mean, where that differs from what is usual.
+    /// What the other side's answers mean, where that differs from what is usual. Default: what is usual.
     #[serde(default)]
     pub answers: AnswersConfig,
     /// Whom to trust with HTTPS. Default: the authorities that the system trusts.
@@ -148,6 +148,7 @@ pub enum Status {
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// PEM file with authorities that are trusted beside those of the system. Read at the start.
+    /// Default: those of the system alone.
     #[serde(default)]
     #[schemars(example = &"/etc/sluice/ca.pem")]
     pub ca: Option<PathBuf>,
