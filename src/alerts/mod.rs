@@ -129,6 +129,9 @@ pub async fn watch(setup: AlertSetup, shared: Arc<Shared>, stop: Stop) {
         watcher.save(&shared, &status).await;
     }
     while posts.join_next().await.is_some() {}
+    // What went out since the last look must not be told again by the next process.
+    let status = shared.status();
+    watcher.save(&shared, &status).await;
 }
 
 struct Watcher {
