@@ -163,7 +163,7 @@ fn map_explains_each_field_and_why_an_event_is_not_sent() {
         "is skipped: no external_user_id (rule email_opened)",
         "test_event `when` does not hold builtin:braze_to_segment/00_test_events.yaml",
         "@.user.timezone = nothing",
-        "What made it skipped userId $.user.external_user_id as string, else skip template engagement",
+        "What made it skipped userId $.user.external_user_id as string as non_empty, else skip template engagement",
         "$.user.external_user_id = nothing",
     ] {
         assert!(skipped.contains(part), "{part}\n{skipped}");
