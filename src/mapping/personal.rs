@@ -157,14 +157,9 @@ impl PersonalData {
             .map(|(path, treatment)| (path.as_str(), *treatment))
     }
 
-    /// The event as rules may see it.
-    pub fn protect(&self, event: &mut Value) {
-        if self.is_idle() {
-            return;
-        }
-        let event_type = event.get("event_type").and_then(Value::as_str);
-        let event_type = event_type.unwrap_or_default().to_owned();
-        for (path, treatment) in self.treated(&event_type) {
+    /// An event of this type as documents may be made of it.
+    pub fn protect(&self, event_type: &str, event: &mut Value) {
+        for (path, treatment) in self.treated(event_type) {
             treat(event, path, treatment);
         }
     }

@@ -216,10 +216,10 @@ impl Mapping {
     /// As [`Mapping::map`], with the way there.
     pub fn map_explained(&self, event: &Value) -> Explained {
         let mut looked_at = Vec::new();
-        let outcome = self.run(own_type(event), event, Some(&mut looked_at));
-        let seen = self.protected(event);
-        let mut explained = explain(&seen, outcome, looked_at, &self.rules, &self.origin);
         let event_type = own_type(event);
+        let outcome = self.run(event_type, event, Some(&mut looked_at));
+        let seen = self.protected(event_type, event);
+        let mut explained = explain(&seen, outcome, looked_at, &self.rules, &self.origin);
         for field in &mut explained.fields {
             let treatments = field.reads.iter().filter_map(|read| {
                 let dotted = read.path.strip_prefix("$.")?;
@@ -283,7 +283,7 @@ impl Mapping {
                 }
                 _ => {
                     tell(true, "ran".to_owned());
-                    let seen = protected.get_or_insert_with(|| self.protected(event));
+                    let seen = protected.get_or_insert_with(|| self.protected(event_type, event));
                     self.apply(rule, seen, &mut all);
                 }
             }
@@ -295,12 +295,12 @@ impl Mapping {
     }
 
     /// The event as documents may be made of it.
-    fn protected<'e>(&self, event: &'e Value) -> Cow<'e, Value> {
-        if self.personal.is_idle() {
+    fn protected<'e>(&self, event_type: &str, event: &'e Value) -> Cow<'e, Value> {
+        if self.personal.treated(event_type).next().is_none() {
             return Cow::Borrowed(event);
         }
         let mut event = event.clone();
-        self.personal.protect(&mut event);
+        self.personal.protect(event_type, &mut event);
         Cow::Owned(event)
     }
 

@@ -44,7 +44,9 @@ const ARENA_BYTES: usize = 64 * 1024;
 /// Maps the events of one connector, one after another.
 pub struct Mapper {
     mapping: Arc<Mapping>,
-    programs: HashMap<String, Program>,
+    programs: Vec<Program>,
+    /// The place of each type's program.
+    places: HashMap<String, usize>,
     spans: Vec<Span>,
     out: Vec<u8>,
     arena: BytesMut,
@@ -52,6 +54,8 @@ pub struct Mapper {
 
 /// What the rules make of one event type.
 struct Program {
+    /// Personal fields are hashed or dropped, which the plain evaluator does.
+    is_treated: bool,
     is_wanted: bool,
     when: Option<Condition>,
     rules: Vec<RuleProgram>,
@@ -67,8 +71,8 @@ struct RuleProgram {
 }
 
 enum ActionProgram {
+    /// Knowingly nothing: the rule says so, or nobody opted in to it.
     Skip(String),
-    NotOptedIn(String),
     /// In the order of the rule's documents; `None` is the plain evaluator's.
     Emit(Vec<Option<ObjectPlan>>),
 }
@@ -78,7 +82,8 @@ impl Mapper {
     pub fn new(mapping: Arc<Mapping>) -> Self {
         Self {
             mapping,
-            programs: HashMap::new(),
+            programs: Vec::new(),
+            places: HashMap::new(),
             spans: Vec::new(),
             out: Vec::new(),
             arena: BytesMut::new(),
@@ -93,22 +98,23 @@ impl Mapper {
     /// What becomes of an event: the same as [`Mapping::map_bytes`] says, sooner. Values that are only
     /// moved keep their bytes; there they are written anew.
     ///
-    /// `event_type` is the event's own `event_type`.
+    /// `event_type` is what the source says; rules go by it.
     pub fn map(&mut self, event_type: &str, event: &[u8]) -> Mapped {
-        // Where personal fields are hashed or dropped, the plain evaluator does it.
-        let is_plain = self.mapping.personal.treated(event_type).next().is_some();
         let fast = std::str::from_utf8(event)
             .ok()
-            .filter(|_| !is_plain)
             .and_then(|text| self.map_text(event_type, text).ok());
         fast.unwrap_or_else(|| self.mapping.map_bytes(event_type, event))
     }
 
     fn map_text(&mut self, event_type: &str, text: &str) -> Result<Mapped, Halt> {
-        if !self.programs.contains_key(event_type) {
-            self.add_program(event_type)?;
+        let place = match self.places.get(event_type) {
+            Some(place) => *place,
+            None => self.add_program(event_type)?,
+        };
+        let program = &mut self.programs[place];
+        if program.is_treated {
+            return Err(Halt::Odd);
         }
-        let program = self.programs.get_mut(event_type).ok_or(Halt::Odd)?;
         scan::scan(
             text,
             &program.wanted.trie,
@@ -150,7 +156,6 @@ impl Mapper {
             let known = &self.mapping.rules[rule.at];
             match &rule.action {
                 ActionProgram::Skip(reason) => all.skip(reason.clone(), &known.name),
-                ActionProgram::NotOptedIn(reason) => all.skip(reason.clone(), &known.name),
                 ActionProgram::Emit(plans) => documents.emit(known, plans, scope, &mut all)?,
             }
             if !known.goes_on {
@@ -160,13 +165,14 @@ impl Mapper {
         Ok(all.finish())
     }
 
-    fn add_program(&mut self, event_type: &str) -> Result<(), Halt> {
-        if self.programs.len() >= PROGRAMS_MAX {
+    fn add_program(&mut self, event_type: &str) -> Result<usize, Halt> {
+        let place = self.programs.len();
+        if place >= PROGRAMS_MAX {
             return Err(Halt::Odd);
         }
-        let program = Program::new(&self.mapping, event_type);
-        self.programs.insert(event_type.to_owned(), program);
-        Ok(())
+        self.programs.push(Program::new(&self.mapping, event_type));
+        self.places.insert(event_type.to_owned(), place);
+        Ok(place)
     }
 }
 
@@ -259,7 +265,7 @@ impl Program {
                     when: rule.when.as_ref().map(|when| lowerer.condition(when)),
                     action: match (&rule.opt_in, &rule.action) {
                         (Some(text), _) if !mapping.is_opted_in(event_type) => {
-                            ActionProgram::NotOptedIn(not_opted_in(text))
+                            ActionProgram::Skip(not_opted_in(text))
                         }
                         (_, Action::Skip(reason)) => ActionProgram::Skip(reason.clone()),
                         (_, Action::Emit(documents)) => ActionProgram::Emit(
@@ -273,6 +279,7 @@ impl Program {
             })
             .collect();
         Self {
+            is_treated: mapping.personal.treated(event_type).next().is_some(),
             is_wanted: mapping.is_wanted(event_type),
             when,
             rules,

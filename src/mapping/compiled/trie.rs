@@ -188,8 +188,8 @@ impl Children {
     }
 }
 
-/// Length and three of the bytes; `size` is a power of two.
-fn hash(name: &[u8], size: usize) -> usize {
+/// A cheap hash below `size`, a power of two: of the length and four of the bytes.
+pub fn hash(name: &[u8], size: usize) -> usize {
     let byte = |at: usize| name.get(at).copied().map_or(0, u64::from);
     let len = name.len();
     let mixed = (len as u64)

@@ -13,6 +13,7 @@ use super::plan::{
     Write,
 };
 use super::scan::{self, Habits, Refused, Span};
+use super::trie;
 use crate::mapping::convert;
 use crate::mapping::evaluate::{self, Converted, Stop};
 use crate::mapping::paths::Root;
@@ -540,13 +541,8 @@ impl<'a> Names<'a> {
         if self.names.len() >= SPREAD_MEMBERS_MAX {
             return Err(Refused);
         }
-        let bytes = name.as_bytes();
-        let byte = |at: usize| bytes.get(at).copied().map_or(0, usize::from);
-        let mixed = bytes.len() * 31
-            + byte(0) * 7
-            + byte(bytes.len() / 2) * 13
-            + byte(bytes.len().wrapping_sub(1)) * 3;
-        let (word, bit) = (mixed / 64 % 4, 1 << (mixed % 64));
+        let at = trie::hash(name.as_bytes(), 256);
+        let (word, bit) = (at / 64, 1 << (at % 64));
         let is_maybe = self.bits[word] & bit != 0;
         if is_maybe && self.names.contains(&name) {
             return Ok(false);

@@ -13,6 +13,7 @@ fn marked() -> &'static Catalogue {
                 {"path": "p.mail", "type": "string", "personal": true},
                 {"path": "p.names", "type": "string_array", "personal": true},
                 {"path": "p.plan", "type": "string"}]},
+            {"type": "quiet", "group": "g", "fields": [{"path": "p.plan", "type": "string"}]},
         ]}))
         .expect("catalogue")
     })
@@ -76,6 +77,19 @@ fn a_hashed_field_leaves_by_no_way_as_it_is() {
         assert_eq!(body["each"], json!([KIM]));
         assert_eq!(body["copied"]["plan"], "pro");
     }
+}
+
+#[test]
+fn what_the_source_says_is_the_type_counts_and_not_a_member_of_the_event() {
+    let mapping = protected(PersonalRules {
+        default: Treatment::Hash,
+        fields: Vec::new(),
+    });
+    let bytes = event("quiet").to_string();
+    let plain = mapping.map_bytes("open", bytes.as_bytes());
+    let mut mapper = compiled::Mapper::new(std::sync::Arc::new(mapping));
+    assert_eq!(plain, mapper.map("open", bytes.as_bytes()));
+    assert!(!body_of(&plain).contains("kim"), "{}", body_of(&plain));
 }
 
 #[test]
