@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use sluice_sdk::Stop;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::prepare::{Prepared, prepare};
 use super::reload::{Reloader, paths};
 use super::run::Running;
+use super::signals::{Hangups, asked_to_stop};
 use super::watch::watch;
 use crate::alerts::{self, AlertSetup};
 use crate::config::Mode;
@@ -76,6 +77,7 @@ async fn run(
 ) -> ExitCode {
     let admin = prepared.config.admin.listen;
     let data = prepared.config.journal.path.display().to_string();
+    let (stop_asked, hangups) = (asked_to_stop(), Hangups::new());
     let mut running = match Running::start(prepared).await {
         Ok(running) => running,
         Err(problem) => {
@@ -104,7 +106,11 @@ async fn run(
     };
     let mut helpers = JoinSet::new();
     helpers.spawn(alerts::watch(alerts, running.shared(), admin_stop.clone()));
-    helpers.spawn(reload_on_hangup(Arc::clone(&reloader), admin_stop.clone()));
+    helpers.spawn(reload_on_hangup(
+        hangups,
+        Arc::clone(&reloader),
+        admin_stop.clone(),
+    ));
     if options.watch {
         helpers.spawn(watch(reloader, admin_stop.clone()));
     }
@@ -120,7 +126,7 @@ async fn run(
                 ExitCode::from(1)
             }
         },
-        () = asked_to_stop() => {
+        () = stop_asked => {
             info!("stopping: finishing what is under way; the rest stays in the journal");
             ExitCode::SUCCESS
         }
@@ -137,51 +143,13 @@ async fn run(
 }
 
 /// SIGHUP reads the config again.
-async fn reload_on_hangup(reloader: Arc<Reloader>, stop: Stop) {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut hangup = match signal(SignalKind::hangup()) {
-            Ok(hangup) => hangup,
-            Err(problem) => {
-                warn!("SIGHUP cannot be heard: {problem}; `sluice reload` does the same");
-                return;
-            }
-        };
-        loop {
-            tokio::select! {
-                () = stop.requested() => return,
-                heard = hangup.recv() => if heard.is_none() { return },
-            }
-            // Told in the log by the reload itself.
-            let _ = reloader.reload("SIGHUP").await;
+async fn reload_on_hangup(mut hangups: Hangups, reloader: Arc<Reloader>, stop: Stop) {
+    loop {
+        tokio::select! {
+            () = stop.requested() => return,
+            () = hangups.next() => {}
         }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = reloader;
-        stop.requested().await;
-    }
-}
-
-/// SIGTERM or Ctrl-C.
-pub async fn asked_to_stop() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => tokio::select! {
-                _ = interrupt => {}
-                _ = terminate.recv() => {}
-            },
-            Err(_) => {
-                let _ = interrupt.await;
-            }
-        }
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = interrupt.await;
+        // Told in the log by the reload itself.
+        let _ = reloader.reload("SIGHUP").await;
     }
 }

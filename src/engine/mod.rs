@@ -23,15 +23,17 @@ mod reload;
 pub mod replay;
 mod run;
 mod shared;
+mod signals;
 mod state;
 pub mod status;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-pub use command::{RunOptions, asked_to_stop, run_command};
+pub use command::{RunOptions, run_command};
 pub use lanes::{Lanes, PauseError};
 pub use reload::{Changes, Refused, Reloader};
 pub use run::Running;
 pub use shared::Shared;
+pub use signals::asked_to_stop;
 pub use state::{StartError, read_status, replays_at_rest, save_paused};
