@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sluice_sdk::Stop;
 use tokio::task::JoinSet;
@@ -32,6 +32,7 @@ pub struct RunOptions {
 
 /// `sluice run`.
 pub fn run_command(options: &RunOptions) -> ExitCode {
+    let read_at = SystemTime::now();
     let mut files = Files::default();
     let mut diagnostics = Vec::new();
     let environment = |name: &str| std::env::var(name).ok();
@@ -63,7 +64,7 @@ pub fn run_command(options: &RunOptions) -> ExitCode {
         }
     };
     let alerts = AlertSetup::new(&prepared.config, &options.config);
-    let code = runtime.block_on(run(prepared, alerts, options, paths(&files)));
+    let code = runtime.block_on(run(prepared, alerts, options, (paths(&files), read_at)));
     // A read of standard input cannot be cancelled; everything of ours has ended.
     runtime.shutdown_timeout(Duration::from_secs(2));
     code
@@ -73,7 +74,7 @@ async fn run(
     prepared: Prepared,
     alerts: AlertSetup,
     options: &RunOptions,
-    files: Vec<PathBuf>,
+    (files, read_at): (Vec<PathBuf>, SystemTime),
 ) -> ExitCode {
     let admin = prepared.config.admin.listen;
     let data = prepared.config.journal.path.display().to_string();
@@ -112,7 +113,7 @@ async fn run(
         admin_stop.clone(),
     ));
     if options.watch {
-        helpers.spawn(watch(reloader, admin_stop.clone()));
+        helpers.spawn(watch(reloader, read_at, admin_stop.clone()));
     }
     info!(data = %data, connectors = running.shared().config().connectors.len(), "sluice {} runs", env!("CARGO_PKG_VERSION"));
     let code = tokio::select! {

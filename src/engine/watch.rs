@@ -18,10 +18,12 @@ const FILES_MAX: usize = 10_000;
 
 type Seen = Vec<(PathBuf, Option<(u64, SystemTime)>)>;
 
-/// Reload after each change, until `stop`.
-pub(super) async fn watch(reloader: Arc<Reloader>, stop: Stop) {
-    let mut loaded = look(&reloader).await;
-    let mut before = loaded.clone();
+/// Reload after each change since `read_at`, when the files were read first, until `stop`.
+pub(super) async fn watch(reloader: Arc<Reloader>, read_at: SystemTime, stop: Stop) {
+    let mut before = look(&reloader).await;
+    let mut loaded = before.clone();
+    // Starting takes a while: what was written meanwhile is not what runs.
+    loaded.retain(|(_, about)| about.is_none_or(|(_, modified)| modified < read_at));
     loop {
         tokio::select! {
             () = stop.requested() => return,

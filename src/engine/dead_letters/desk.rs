@@ -119,8 +119,13 @@ fn plus_one(counts: &mut BTreeMap<String, u64>, reason: &str) {
 }
 
 fn parse(key: &DeadLetterKey, bytes: &[u8]) -> Result<DeadLetter, LettersError> {
-    serde_json::from_slice(bytes)
-        .map_err(|problem| LettersError::Damaged(key.clone(), problem.to_string()))
+    let letter: DeadLetter = serde_json::from_slice(bytes)
+        .map_err(|problem| LettersError::Damaged(key.clone(), problem.to_string()))?;
+    // The key knows: a letter of a connector that was renamed has the name before in it.
+    Ok(DeadLetter {
+        connector: key.connector.clone(),
+        ..letter
+    })
 }
 
 impl Letters {
