@@ -90,13 +90,8 @@ enum Command {
 
 /// The whole command line, with the commands of the linked plugins.
 pub(crate) fn command() -> clap::Command {
-    let own: Vec<String> = Cli::command()
-        .get_subcommands()
-        .map(|command| command.get_name().to_owned())
-        .collect();
     sluice_sdk::commands()
         .into_iter()
-        .filter(|plugin| !own.iter().any(|name| name == plugin.name))
         .fold(Cli::command(), |all, plugin| {
             all.subcommand(
                 clap::Command::new(plugin.name)
@@ -113,8 +108,34 @@ pub(crate) fn command() -> clap::Command {
         })
 }
 
+/// What was linked into this program and does not go together.
+fn misfits() -> Vec<String> {
+    let own = Cli::command();
+    let taken = |name| name == "help" || own.find_subcommand(name).is_some();
+    let hidden = sluice_sdk::commands()
+        .into_iter()
+        .filter(|it| taken(it.name));
+    let hidden = hidden.map(|it| {
+        format!(
+            "the command `{}` of {} {} has the name of one of the program's own: give it another name in its register macro",
+            it.name, it.package, it.version
+        )
+    });
+    sluice_sdk::name_clashes()
+        .into_iter()
+        .chain(hidden)
+        .collect()
+}
+
 /// Read the arguments, run the command.
 pub fn main() -> ExitCode {
+    let misfits = misfits();
+    if !misfits.is_empty() {
+        for misfit in misfits {
+            output::tell(&format!("error: {misfit}\n"));
+        }
+        return ExitCode::from(1);
+    }
     let matches = command().get_matches();
     if let Some((name, inner)) = matches.subcommand()
         && let Some(plugin) = sluice_sdk::commands()

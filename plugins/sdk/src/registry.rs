@@ -23,6 +23,8 @@ pub struct SourcePlugin {
     pub name: &'static str,
     /// One sentence for `sluice plugins`.
     pub summary: &'static str,
+    /// Name of the plugin's crate.
+    pub package: &'static str,
     /// Version of the plugin's crate.
     pub version: &'static str,
     /// JSON Schema of its settings.
@@ -49,6 +51,8 @@ pub struct SinkPlugin {
     pub name: &'static str,
     /// One sentence for `sluice plugins`.
     pub summary: &'static str,
+    /// Name of the plugin's crate.
+    pub package: &'static str,
     /// Version of the plugin's crate.
     pub version: &'static str,
     /// JSON Schema of its settings.
@@ -75,6 +79,8 @@ pub struct CommandPlugin {
     pub name: &'static str,
     /// One sentence for `sluice --help`.
     pub summary: &'static str,
+    /// Name of the plugin's crate.
+    pub package: &'static str,
     /// Version of the plugin's crate.
     pub version: &'static str,
     /// Runs with the arguments after the name.
@@ -112,6 +118,7 @@ impl SourcePlugin {
     pub const NONE: Self = Self {
         name: "",
         summary: "",
+        package: "",
         version: "",
         schema: || Schema::default(),
         validate: |_| Ok(()),
@@ -130,6 +137,7 @@ impl SinkPlugin {
     pub const NONE: Self = Self {
         name: "",
         summary: "",
+        package: "",
         version: "",
         schema: || Schema::default(),
         validate: |_| Ok(()),
@@ -142,43 +150,35 @@ impl SinkPlugin {
     };
 }
 
-/// Names that are taken twice, each as a sentence; empty when all is well. The program looks before
-/// it does anything, as it could not tell which of the two a config means.
+/// Names that are taken twice, each as a sentence that names both crates; empty when all is well.
+/// The program looks before it does anything, as it could not tell which of the two a config means.
 pub fn name_clashes() -> Vec<String> {
-    let mut clashes = Vec::new();
-    let mut look = |kind: &str, plugins: Vec<(&str, &str)>| {
-        for pair in plugins.windows(2) {
-            let ((name, first), (next, second)) = (pair[0], pair[1]);
-            if name == next {
-                clashes.push(format!(
-                    "two {kind}s are registered as `{name}` (versions {first} and {second}): leave one of the two crates out of this program, or rename one in its register macro"
-                ));
-            }
-        }
-    };
-    let named = |name, version| (name, version);
-    look(
-        "source",
-        sources()
-            .iter()
-            .map(|it| named(it.name, it.version))
-            .collect(),
-    );
-    look(
-        "sink",
-        sinks()
-            .iter()
-            .map(|it| named(it.name, it.version))
-            .collect(),
-    );
-    look(
-        "command",
-        commands()
-            .iter()
-            .map(|it| named(it.name, it.version))
-            .collect(),
-    );
+    let sources = sources()
+        .into_iter()
+        .map(|it| (it.name, it.package, it.version));
+    let sinks = sinks()
+        .into_iter()
+        .map(|it| (it.name, it.package, it.version));
+    let commands = commands()
+        .into_iter()
+        .map(|it| (it.name, it.package, it.version));
+    let mut clashes = twice("source", sources.collect());
+    clashes.extend(twice("sink", sinks.collect()));
+    clashes.extend(twice("command", commands.collect()));
     clashes
+}
+
+/// `registered` has name, crate and version of each, in the order of names.
+fn twice(kind: &str, registered: Vec<(&str, &str, &str)>) -> Vec<String> {
+    let same = registered.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+    same.map(|pair| {
+        let (name, one, version) = pair[0];
+        let (_, other, other_version) = pair[1];
+        format!(
+            "the {kind} `{name}` is registered twice, by {one} {version} and by {other} {other_version}: leave one of the two crates out of this program, or give one another name in its register macro"
+        )
+    })
+    .collect()
 }
 
 /// Register a source: its name, its config type, and how the source is made from it.
@@ -295,6 +295,7 @@ macro_rules! __plugin {
             let plugin = $crate::$plugin {
                 name: $name,
                 summary: $summary,
+                package: env!("CARGO_PKG_NAME"),
                 version: env!("CARGO_PKG_VERSION"),
                 schema: || $crate::schemars::schema_for!($config),
                 validate: |value| {
@@ -345,6 +346,7 @@ macro_rules! register_command {
             $crate::CommandPlugin {
                 name: $name,
                 summary: $summary,
+                package: env!("CARGO_PKG_NAME"),
                 version: env!("CARGO_PKG_VERSION"),
                 run: $run,
             }
