@@ -15,10 +15,11 @@ use tokio::time::Instant;
 use tracing::error;
 
 use super::account::{ConnectorState, Settled};
+use super::batch::BatchId;
 use super::dead_letters::DeadLetter;
 use super::delivery::{Courier, Final, Item};
 use crate::config::Unmapped;
-use crate::journal::{DAMAGED_TYPE, Log, Record, Store, StoreCommit};
+use crate::journal::{DAMAGED_TYPE, EventMark, Log, Record, Store, StoreCommit};
 use crate::mapping::{Mapped, Mapper, Mapping};
 
 /// Cursor and account are written at least this often while anything moves.
@@ -185,11 +186,12 @@ impl Pump {
                 continue;
             }
             let event = record.event_bytes(mark);
-            self.take_event(sequence, &mark.event_type, &mark.id, event);
+            self.take_event(sequence, record.first_sequence, mark, event);
         }
     }
 
-    fn take_event(&mut self, sequence: u64, event_type: &str, id: &str, event: Bytes) {
+    fn take_event(&mut self, sequence: u64, body: u64, mark: &EventMark, event: Bytes) {
+        let (event_type, id) = (mark.event_type.as_str(), mark.id.as_str());
         let skipped = |reason: &str| Settled::Skipped(reason.to_owned());
         match self.mapper.map(event_type, &event) {
             Mapped::NotSelected => self.settle(sequence, event_type, &skipped("not selected")),
@@ -233,6 +235,7 @@ impl Pump {
                 for document in documents {
                     let item = Item {
                         sequence,
+                        body: Some(body),
                         event: event.clone(),
                         document: Document {
                             event_id: id.to_owned(),
@@ -253,7 +256,7 @@ impl Pump {
         let courier = &self.connector.courier;
         let body = match courier.prepare(item.document.body.clone()) {
             Ok(body) => body,
-            Err((reason, detail)) => return self.settle_dead(&item, reason, detail, 0),
+            Err((reason, detail)) => return self.settle_dead(&item, reason, detail, None),
         };
         let limits = &courier.limits;
         item.document.body = body;
@@ -292,14 +295,26 @@ impl Pump {
                 Final::Delivered => {
                     self.document_done(item.sequence, None);
                 }
-                Final::Dead { answer, tries } => {
-                    self.settle_dead(&item, "refused by the sink".to_owned(), answer, tries);
+                Final::Dead {
+                    answer,
+                    tries,
+                    batch,
+                } => {
+                    let reason = "refused by the sink".to_owned();
+                    self.settle_dead(&item, reason, answer, Some((batch, tries)));
                 }
             }
         }
     }
 
-    fn settle_dead(&mut self, item: &Item, reason: String, detail: String, tries: u32) {
+    /// `sent`: in which request, and after how many tries.
+    fn settle_dead(
+        &mut self,
+        item: &Item,
+        reason: String,
+        detail: String,
+        sent: Option<(BatchId, u32)>,
+    ) {
         let document = &item.document;
         let mut dead = self.dead_event(
             item.sequence,
@@ -311,7 +326,10 @@ impl Pump {
         );
         dead.rule = Some(item.rule.to_string());
         dead.part = item.part.as_deref().map(str::to_owned);
-        dead.tries = tries;
+        if let Some((batch, tries)) = sent {
+            dead.batch = Some(batch.to_string());
+            dead.tries = tries;
+        }
         dead.document = Some(String::from_utf8_lossy(&document.body).into_owned());
         let letter = dead.to_bytes();
         self.document_done(item.sequence, Some((reason, letter)));

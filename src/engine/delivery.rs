@@ -10,8 +10,9 @@ use bytes::Bytes;
 use rand::Rng;
 use sluice_sdk::{Batch, Delivery, Document, DynSink, Limits, Outcome, Stop};
 use tokio::sync::mpsc;
-use tracing::{error, info, warn};
+use tracing::{Instrument, Level, debug, error, info, warn};
 
+use super::batch::{BatchId, Part};
 use super::gate::{Gate, Leave};
 use super::pace::Pace;
 
@@ -31,6 +32,8 @@ const REFUSED_IN_A_ROW_MAX: u32 = 25;
 pub struct Item {
     /// Number of its event.
     pub sequence: u64,
+    /// Number of the first event of the body it came in; none for what comes from a dead letter.
+    pub body: Option<u64>,
     /// The event as it came, for the dead letter.
     pub event: Bytes,
     /// What travels.
@@ -52,6 +55,8 @@ pub enum Final {
         answer: String,
         /// Tries it took.
         tries: u32,
+        /// The request that was refused.
+        batch: BatchId,
     },
 }
 
@@ -130,67 +135,91 @@ impl Courier {
     /// not settled is read from the journal again.
     pub async fn deliver(&self, items: Vec<Item>, settled: &mpsc::Sender<Vec<(Item, Final)>>) {
         let mut done = Vec::with_capacity(items.len());
+        let whole = Part::whole(items);
+        let planned = whole.span(&self.connector);
+        planned.in_scope(|| note_planned(&whole.items));
         // Parts still to send; the last one first. A split adds two for one, so it stays short.
-        let mut parts = vec![(items, 0_u32)];
-        while let Some((items, tries)) = parts.pop() {
+        let mut parts = vec![whole];
+        while let Some(part) = parts.pop() {
             if !done.is_empty() && settled.send(std::mem::take(&mut done)).await.is_err() {
                 return;
             }
-            let passed_before = self.passed.load(Ordering::Relaxed);
-            // The turn first: who waits for one must still see a gate that closes meanwhile.
-            let enter = async {
-                let turn = self.pace.turn().await;
-                (turn, self.gate.enter(&*self.sink).await)
-            };
-            let (turn, leave) = tokio::select! {
-                biased;
-                () = self.closing.requested() => return,
-                entered = enter => entered,
-            };
-            let delivery = self.attempt(&items, tries).await;
-            drop(turn);
-            let tries = tries + 1;
-            match delivery {
-                Delivery::All(Outcome::Delivered) => {
-                    self.note_passed(leave);
-                    done.extend(items.into_iter().map(|item| (item, Final::Delivered)));
-                }
-                Delivery::All(Outcome::Retry { reason, after }) => {
-                    drop(leave);
-                    self.note_retry(&items, tries, &reason);
-                    let neighbours_pass = self.passed.load(Ordering::Relaxed) > passed_before;
-                    if tries >= TRIES_BEFORE_SPLIT && neighbours_pass && items.len() > 1 {
-                        split(&mut parts, items, tries);
-                    } else {
-                        parts.push((items, tries));
-                    }
-                    self.pause(tries, after).await;
-                }
-                Delivery::All(Outcome::Hold { reason }) => {
-                    drop(leave);
-                    self.hold(&items, reason);
-                    parts.push((items, tries));
-                }
-                Delivery::All(Outcome::Rejected { reason })
-                | Delivery::BatchRejected { reason } => {
-                    drop(leave);
-                    self.refuse(&mut parts, &mut done, items, tries, reason);
-                }
-                Delivery::Each(outcomes) => {
-                    self.each(&mut parts, &mut done, leave, items, outcomes, tries)
-                        .await;
-                }
+            let span = part.span(&self.connector);
+            let request = self.request(part, &mut parts, &mut done);
+            if !request.instrument(span).await {
+                return;
             }
         }
         // The receiver is gone only when the connector ends, and then everything is read again.
         let _ = settled.send(done).await;
     }
 
-    async fn attempt(&self, items: &[Item], attempt: u32) -> Delivery {
+    /// One request; what it leaves to do is among the parts afterwards. False: none is to be made.
+    async fn request(
+        &self,
+        mut part: Part,
+        parts: &mut Vec<Part>,
+        done: &mut Vec<(Item, Final)>,
+    ) -> bool {
+        let passed_before = self.passed.load(Ordering::Relaxed);
+        // The turn first: who waits for one must still see a gate that closes meanwhile.
+        let enter = async {
+            let turn = self.pace.turn().await;
+            (turn, self.gate.enter(&*self.sink).await)
+        };
+        let (turn, leave) = tokio::select! {
+            biased;
+            () = self.closing.requested() => return false,
+            entered = enter => entered,
+        };
+        let delivery = self.attempt(&part).await;
+        drop(turn);
+        part.tries += 1;
+        match delivery {
+            Delivery::All(Outcome::Delivered) => {
+                self.note_passed(leave);
+                debug!(
+                    documents = part.items.len(),
+                    tries = part.tries,
+                    "delivered"
+                );
+                done.extend(part.items.into_iter().map(|item| (item, Final::Delivered)));
+            }
+            Delivery::All(Outcome::Retry { reason, after }) => {
+                drop(leave);
+                let tries = part.tries;
+                self.note_retry(&part.items, tries, &reason);
+                let neighbours_pass = self.passed.load(Ordering::Relaxed) > passed_before;
+                if tries >= TRIES_BEFORE_SPLIT && neighbours_pass && part.items.len() > 1 {
+                    split(parts, part, tries);
+                } else {
+                    parts.push(part);
+                }
+                self.pause(tries, after).await;
+            }
+            Delivery::All(Outcome::Hold { reason }) => {
+                drop(leave);
+                self.hold(&part.items, reason);
+                parts.push(part);
+            }
+            Delivery::All(Outcome::Rejected { reason }) | Delivery::BatchRejected { reason } => {
+                drop(leave);
+                self.refuse(parts, done, part, reason);
+            }
+            Delivery::Each(outcomes) => {
+                self.each(parts, done, leave, part, outcomes).await;
+            }
+        }
+        true
+    }
+
+    async fn attempt(&self, part: &Part) -> Delivery {
+        let items = &part.items;
         let batch = Batch {
             documents: items.iter().map(|item| item.document.clone()).collect(),
-            attempt,
+            attempt: part.tries,
         };
+        debug!(documents = items.len(), tries = part.tries, "trying");
         self.requests.fetch_add(1, Ordering::Relaxed);
         let sent = tokio::time::timeout(self.limits.deliver_timeout, self.sink.deliver(&batch));
         let delivery = sent.await.unwrap_or_else(|_| {
@@ -202,7 +231,6 @@ impl Courier {
         match delivery {
             Delivery::Each(outcomes) if outcomes.len() != items.len() => {
                 error!(
-                    connector = %self.connector,
                     "the sink gave {} outcomes for {} documents; the batch is sent again. Report this to the plugin's author.",
                     outcomes.len(),
                     items.len()
@@ -218,13 +246,14 @@ impl Courier {
 
     async fn each(
         &self,
-        parts: &mut Vec<(Vec<Item>, u32)>,
+        parts: &mut Vec<Part>,
         done: &mut Vec<(Item, Final)>,
         leave: Leave<'_>,
-        items: Vec<Item>,
+        part: Part,
         outcomes: Vec<Outcome>,
-        tries: u32,
     ) {
+        let Part { id, items, tries } = part;
+        let mut delivered = 0_usize;
         let mut again = Vec::new();
         let mut pause = None;
         let mut hold = None;
@@ -235,16 +264,11 @@ impl Courier {
                     if let Some(leave) = leave.take() {
                         self.note_passed(leave);
                     }
+                    delivered += 1;
                     done.push((item, Final::Delivered));
                 }
                 Outcome::Rejected { reason } => {
-                    done.push((
-                        item,
-                        Final::Dead {
-                            answer: reason,
-                            tries,
-                        },
-                    ));
+                    self.bury(done, item, reason, tries, &id);
                 }
                 Outcome::Retry { reason, after } => {
                     pause = Some((reason, after));
@@ -257,6 +281,9 @@ impl Courier {
             }
         }
         drop(leave);
+        if delivered > 0 {
+            debug!(documents = delivered, tries, "delivered");
+        }
         if let Some(reason) = hold {
             self.hold(&again, reason);
         }
@@ -265,7 +292,8 @@ impl Courier {
             self.pause(tries, after).await;
         }
         if !again.is_empty() {
-            parts.push((again, tries));
+            let items = again;
+            parts.push(Part { id, items, tries });
         }
     }
 
@@ -273,36 +301,47 @@ impl Courier {
     /// all is taken any more, which no content explains.
     fn refuse(
         &self,
-        parts: &mut Vec<(Vec<Item>, u32)>,
+        parts: &mut Vec<Part>,
         done: &mut Vec<(Item, Final)>,
-        mut items: Vec<Item>,
-        tries: u32,
+        mut part: Part,
         reason: String,
     ) {
-        if items.len() > 1 {
-            split(parts, items, 0);
+        if part.items.len() > 1 {
+            debug!(documents = part.items.len(), "refused: {reason}");
+            split(parts, part, 0);
             return;
         }
         let refused = self.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
         if refused > self.refused_in_a_row_max {
             self.hold(
-                &items,
+                &part.items,
                 format!("everything is refused, the last {refused} documents in a row: {reason}"),
             );
             // The next trial is another part: if that is taken, this one was the content after all.
-            parts.insert(0, (items, tries));
+            parts.insert(0, part);
             return;
         }
-        if let Some(item) = items.pop() {
-            self.note_refused(&item, &reason);
-            done.push((
-                item,
-                Final::Dead {
-                    answer: reason,
-                    tries,
-                },
-            ));
+        if let Some(item) = part.items.pop() {
+            self.bury(done, item, reason, part.tries, &part.id);
         }
+    }
+
+    fn bury(
+        &self,
+        done: &mut Vec<(Item, Final)>,
+        item: Item,
+        reason: String,
+        tries: u32,
+        batch: &BatchId,
+    ) {
+        self.note_refused(&item, &reason);
+        let batch = batch.clone();
+        let dead = Final::Dead {
+            answer: reason,
+            tries,
+            batch,
+        };
+        done.push((item, dead));
     }
 
     /// The first one, and then less and less often: a wrong rule is refused with every event.
@@ -310,9 +349,11 @@ impl Courier {
         let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
         if refused.is_power_of_two() {
             warn!(
-                connector = %self.connector, event = %item.document.event_id, rule = %item.rule, refused,
+                event = %item.document.event_id, rule = %item.rule, refused,
                 "refused by the sink: {reason}; it is in the dead letters. See `sluice dead-letters list`."
             );
+        } else {
+            debug!(event = %item.document.event_id, rule = %item.rule, refused, "refused by the sink: {reason}");
         }
     }
 
@@ -334,7 +375,7 @@ impl Courier {
         self.passed.fetch_add(1, Ordering::Relaxed);
         self.refused_in_a_row.store(0, Ordering::Relaxed);
         if self.gate.passed(leave) {
-            info!(connector = %self.connector, "delivering again");
+            info!("delivering again");
         }
     }
 
@@ -345,7 +386,7 @@ impl Courier {
         if tries == 1 || tries.is_power_of_two() {
             let first = items.first().map_or("", |item| &item.document.event_id);
             warn!(
-                connector = %self.connector, event = %first, documents = items.len(), tries,
+                event = %first, documents = items.len(), tries,
                 "not taken: {reason}; trying again, nothing is lost"
             );
         }
@@ -355,7 +396,7 @@ impl Courier {
         let first = items.first().map_or("", |item| &item.document.event_id);
         if self.gate.hold(reason.clone()) {
             error!(
-                connector = %self.connector, event = %first,
+                event = %first,
                 "held: {reason}. Nothing is dropped; it goes on by itself when the sink lets us in again."
             );
         }
@@ -375,10 +416,24 @@ impl Courier {
     }
 }
 
-fn split(parts: &mut Vec<(Vec<Item>, u32)>, mut items: Vec<Item>, tries: u32) {
-    let second = items.split_off(items.len() / 2);
-    parts.push((second, tries));
-    parts.push((items, tries));
+fn split(parts: &mut Vec<Part>, part: Part, tries: u32) {
+    let (first, second) = part.split(tries);
+    parts.push(second);
+    parts.push(first);
+}
+
+/// From which bodies a batch has its documents: a body is logged under the same number.
+fn note_planned(items: &[Item]) {
+    if !tracing::enabled!(Level::DEBUG) {
+        return;
+    }
+    debug!(documents = items.len(), "planned");
+    for of_body in items.chunk_by(|one, next| one.body == next.body) {
+        match of_body[0].body {
+            Some(body) => debug!(body, documents = of_body.len(), "from the events of a body"),
+            None => debug!(documents = of_body.len(), "from dead letters"),
+        }
+    }
 }
 
 fn jittered(tries: u32) -> Duration {

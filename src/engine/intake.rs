@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use sluice_sdk::{BoxFuture, IntakeBackend, IntakeError, Submission};
 use tokio::sync::{Notify, Semaphore};
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::dead_letters::DeadLetter;
 use crate::journal::{AppendError, EventMark, Log, MalformedMark, Store, StoreCommit};
@@ -232,6 +232,7 @@ impl SourceIntake {
         match appended {
             Ok(first) => {
                 guard.written(first + count);
+                debug!(source = %self.name, body = first, events = count, malformed = malformed.len(), "a body is on disk");
                 if count > 0 {
                     self.last_event_ms.store(now_ms(), Ordering::Relaxed);
                 }

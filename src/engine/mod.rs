@@ -8,6 +8,7 @@
 //! - one connector that stands still slows neither another nor the source.
 
 pub mod account;
+pub mod batch;
 mod command;
 pub mod connector;
 pub mod cursor;

@@ -65,6 +65,7 @@ fn items(count: u64) -> Vec<Item> {
     (0..count)
         .map(|sequence| Item {
             sequence,
+            body: Some(0),
             event: Bytes::from_static(b"{}"),
             document: Document {
                 event_id: sequence.to_string(),

@@ -25,6 +25,11 @@ pub fn start_log(format: LogFormat, level: &str) {
     // A second start, as in tests, keeps the first.
     let _ = match format {
         LogFormat::Human => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            // One span says it all: which batch.
+            .with_span_list(false)
+            .try_init(),
     };
 }

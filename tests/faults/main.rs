@@ -9,6 +9,7 @@
 //! | no room on the disk | `disk` |
 //! | one bad event among a hundred | `events` |
 //! | ten thousand open connections | `connections` |
+//! | what the log says of a batch that was refused and split | `trace` |
 //!
 //! Proved elsewhere, and not again here:
 //!
@@ -30,3 +31,4 @@ mod fixture;
 mod harness;
 mod process;
 mod sink;
+mod trace;

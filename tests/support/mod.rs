@@ -123,7 +123,7 @@ impl Sluice {
         let line = sluice.wait_for_line("ready: ");
         let start = line.find("http").expect("an address");
         sluice.endpoint = line[start..]
-            .split('"')
+            .split(['"', ' '])
             .next()
             .expect("an address")
             .to_owned();
@@ -150,6 +150,13 @@ impl Sluice {
             "no line with `{part}` came; there were:\n{}",
             seen.join("\n")
         );
+    }
+
+    /// All log lines so far.
+    pub fn log(&self) -> Vec<String> {
+        let mut seen = self.seen.borrow_mut();
+        seen.extend(self.lines.try_iter());
+        seen.clone()
     }
 
     pub fn feeder(&self) -> Box<dyn Feeder> {

@@ -39,6 +39,9 @@ pub struct DeadLetter {
     pub part: Option<String>,
     /// Tries at the sink, those of replays included.
     pub tries: u32,
+    /// The request that was refused, as the log calls it; none for what was never sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
     /// How often it was replayed and failed again.
     #[serde(default)]
     pub replays: u32,
@@ -74,6 +77,7 @@ impl DeadLetter {
             rule: None,
             part: None,
             tries: 0,
+            batch: None,
             replays: 0,
             replayed_at: None,
             event: String::from_utf8_lossy(event).into_owned(),

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::pick::Picked;
 use super::way::Step;
 use super::{ReplayAccount, Way};
+use crate::engine::batch::BatchId;
 use crate::engine::dead_letters::{DeadLetter, Fate};
 use crate::engine::delivery::{Courier, Final, Item};
 use crate::journal::DeadLetterKey;
@@ -93,7 +94,7 @@ impl Chunk {
                             event.left += 1;
                             self.items.push(item);
                         }
-                        Err((reason, detail)) => event.bury(&item, &reason, &detail, 0),
+                        Err((reason, detail)) => event.bury(&item, &reason, &detail, None),
                     }
                 }
             }
@@ -126,9 +127,11 @@ impl Chunk {
         event.left = event.left.saturating_sub(1);
         match outcome {
             Final::Delivered => event.delivered += 1,
-            Final::Dead { answer, tries } => {
-                event.bury(item, "refused by the sink", &answer, tries);
-            }
+            Final::Dead {
+                answer,
+                tries,
+                batch,
+            } => event.bury(item, "refused by the sink", &answer, Some((batch, tries))),
         }
     }
 
@@ -186,6 +189,7 @@ impl Underway {
     fn item(&self, at: u64, document: MappedDocument) -> Item {
         Item {
             sequence: at,
+            body: self.picked.body,
             event: self.picked.event.clone(),
             document: Document {
                 event_id: self.picked.event_id.clone(),
@@ -215,11 +219,15 @@ impl Underway {
         letter
     }
 
-    fn bury(&mut self, item: &Item, reason: &str, detail: &str, tries: u32) {
+    /// `sent`: in which request, and after how many tries.
+    fn bury(&mut self, item: &Item, reason: &str, detail: &str, sent: Option<(BatchId, u32)>) {
         let mut letter = self.letter(reason, detail);
         letter.rule = Some(item.rule.to_string());
         letter.part = item.part.as_deref().map(str::to_owned);
-        letter.tries += tries;
+        if let Some((batch, tries)) = sent {
+            letter.batch = Some(batch.to_string());
+            letter.tries += tries;
+        }
         letter.document = Some(String::from_utf8_lossy(&item.document.body).into_owned());
         self.dead.push(letter);
     }

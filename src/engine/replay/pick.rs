@@ -18,6 +18,8 @@ const LETTERS_AT_A_TIME: u64 = 64;
 pub(super) struct Picked {
     /// Its number in the journal.
     pub sequence: u64,
+    /// Number of the first event of the body it came in, where the journal still has that.
+    pub body: Option<u64>,
     pub event_type: String,
     pub event_id: String,
     pub event: Bytes,
@@ -151,6 +153,7 @@ impl LettersPicker {
         self.left -= 1;
         Ok(Some(Picked {
             sequence: letter.sequence,
+            body: None,
             event_type: letter.event_type.clone(),
             event_id: letter.event_id.clone(),
             event: Bytes::copy_from_slice(letter.event_bytes()),
@@ -196,6 +199,7 @@ impl JournalPicker {
             if is_of_type {
                 return Ok(Some(Picked {
                     sequence,
+                    body: Some(record.first_sequence),
                     event_type: mark.event_type.clone(),
                     event_id: mark.id.clone(),
                     // A slice would keep the whole window of the reader in memory.
