@@ -12,7 +12,7 @@
 //! what it has not seen yet; only then does the source start. What is no event goes into the dead
 //! letters before the source is answered: it has no number in the journal to find it by later.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -78,8 +78,8 @@ fn position_key(source: &str) -> String {
 struct RecentIds {
     /// Being written at this moment; a duplicate of one waits.
     writing: HashSet<IdHash>,
-    /// On disk, not yet in the store.
-    recent: HashSet<IdHash>,
+    /// On disk, not yet in the store; each with the number behind the last event of its body.
+    recent: HashMap<IdHash, u64>,
     /// Every event below it has its id in the store.
     stored_below: u64,
 }
@@ -146,15 +146,21 @@ impl SourceIntake {
         self.window
     }
 
-    /// The store has these ids now, and those of all events below `sequence`.
+    /// The store has these ids now, and those of all events below `sequence`; but not those of events
+    /// that had left the journal before, if there was such a gap. They are let go: should one come
+    /// again, it is new.
     pub(super) fn ids_are_stored<'a>(
         &self,
         hashes: impl Iterator<Item = &'a IdHash>,
         sequence: u64,
+        has_gap: bool,
     ) {
         let mut ids = self.lock(&self.ids);
         for hash in hashes {
             ids.recent.remove(hash);
+        }
+        if has_gap {
+            ids.recent.retain(|_, end| *end > sequence);
         }
         ids.stored_below = sequence;
         drop(ids);
@@ -386,7 +392,7 @@ impl SourceIntake {
         let mut claimed: HashSet<IdHash> = HashSet::with_capacity(hashes.len());
         for hash in hashes {
             let is_seen = claimed.contains(hash)
-                || ids.recent.contains(hash)
+                || ids.recent.contains_key(hash)
                 || self
                     .store
                     .is_seen(&self.name, hash)
@@ -422,7 +428,8 @@ impl WritingGuard<'_> {
     fn written(&self, end: u64) {
         let mut ids = self.intake.lock(&self.intake.ids);
         if end > ids.stored_below {
-            ids.recent.extend(&self.hashes);
+            ids.recent
+                .extend(self.hashes.iter().map(|hash| (*hash, end)));
         }
     }
 }

@@ -38,15 +38,16 @@ impl Keeper {
     /// Bring the store up to the end of the log; done before the source starts.
     pub async fn catch_up(
         intake: Arc<SourceIntake>,
-        mut state: SourceState,
+        state: SourceState,
         view: Arc<RwLock<SourceState>>,
     ) -> (Self, Reader) {
-        state.sequence = state.sequence.max(intake.log.oldest_sequence());
+        let oldest = intake.log.oldest_sequence();
         let mut keeper = Self {
             intake,
             state,
             view,
         };
+        keeper.pass_over_gap(oldest);
         let mut reader = keeper.intake.log.reader(keeper.state.sequence);
         loop {
             match reader.try_next() {
@@ -92,11 +93,13 @@ impl Keeper {
     /// Gives up at `stop`: what is not saved is read again at the next start.
     async fn keep(&mut self, records: &[Record], stop: Option<&Stop>) {
         let mut ids = Vec::new();
+        let mut has_gap = false;
         for record in records {
             let mut new = Vec::new();
             if record.end_sequence() <= self.state.sequence {
                 continue;
             }
+            has_gap |= self.pass_over_gap(record.first_sequence);
             for event in &record.events {
                 self.state.taken += 1;
                 if event.duplicate {
@@ -120,8 +123,17 @@ impl Keeper {
         self.intake.ids_are_stored(
             ids.iter().flat_map(|(_, hashes)| hashes),
             self.state.sequence,
+            has_gap,
         );
         self.publish();
+    }
+
+    /// What left the journal before it could be read here was taken all the same. True if any did.
+    fn pass_over_gap(&mut self, first: u64) -> bool {
+        let gone = first.saturating_sub(self.state.sequence);
+        self.state.taken += gone;
+        self.state.sequence += gone;
+        gone > 0
     }
 
     /// The ids first: were the state ahead of them, a crash between would let a duplicate pass.

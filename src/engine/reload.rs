@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::lanes::{Lane, Lanes, Launch, print_of};
 use super::prepare::{Prepared, prepare};
 use super::state::{StartError, left_state};
-use crate::config::{Config, Mode};
+use crate::config::{Config, JournalConfig, Mode};
 use crate::diagnostics::{Files, Format, has_errors, render};
 
 /// Reads the config again and puts it to work.
@@ -241,7 +241,12 @@ impl Reloader {
                 ));
             }
         }
-        if new.journal != old.journal {
+        let journal = JournalConfig {
+            // Read anew each time that they are used.
+            dead_letters: old.journal.dead_letters.clone(),
+            ..new.journal.clone()
+        };
+        if journal != old.journal {
             told.push("journal: its settings have changed".to_owned());
         }
         if new.admin.listen != old.admin.listen {

@@ -2,6 +2,7 @@
 
 #[path = "../faults/harness.rs"]
 mod harness;
+mod metrics;
 mod pause;
 mod refuse;
 mod rename;

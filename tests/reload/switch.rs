@@ -140,3 +140,17 @@ async fn a_hangup_and_a_changed_file_reload() {
     assert_eq!(reloads.name_of(BODY), "ByHangup");
     world.ends_with(sluice, &sent);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_waits_for_a_restart_is_said_to() {
+    let reloads = Reloads::new(Settings::default()).await;
+    let sluice = reloads.start();
+    reloads.edit("path: data,", "path: data, dead_letters: { retain: 30d },");
+    let answer = reloads.reload().await;
+    assert_eq!(answer["needs_restart"], json!([]), "{answer}");
+    reloads.edit("path: data,", "path: data, retain: 3d,");
+    let answer = reloads.reload().await;
+    let told = &answer["needs_restart"];
+    assert_eq!(told, &json!(["journal: its settings have changed"]));
+    assert_eq!(sluice.stop(), Some(0));
+}

@@ -141,14 +141,27 @@ async fn ids_that_nobody_stores_push_back_instead_of_filling_memory() {
             hash
         })
     };
-    it.intake.lock(&it.intake.ids).recent.extend(many(0));
+    let recent = many(0).map(|hash| (hash, 1));
+    it.intake.lock(&it.intake.ids).recent.extend(recent);
     tokio::time::pause();
     assert!(matches!(
         it.accept(&["1"]).await,
         Err(IntakeError::Full { .. })
     ));
     let stored: Vec<IdHash> = many(0).collect();
-    it.intake.ids_are_stored(stored.iter(), 1);
+    it.intake.ids_are_stored(stored.iter(), 1, false);
     tokio::time::resume();
     it.accept(&["1"]).await.expect("room again");
+}
+
+#[tokio::test]
+async fn an_id_whose_event_left_the_journal_before_it_was_stored_is_new_again() {
+    let it = fixture(WINDOW);
+    it.accept(&["1"]).await.expect("room");
+    it.accept(&["2"]).await.expect("room");
+    // The keeper meets the second body first: the one before it has expired.
+    it.intake.ids_are_stored([hash("s", "2")].iter(), 2, true);
+    assert!(it.intake.lock(&it.intake.ids).recent.is_empty());
+    it.accept(&["1"]).await.expect("room");
+    assert_eq!(it.kept(), rows(&[("1", false), ("2", false), ("1", false)]));
 }
