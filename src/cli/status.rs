@@ -76,8 +76,8 @@ fn human(status: &Status, types: bool) -> String {
         let malformed: u64 = source.malformed.values().sum();
         let _ = writeln!(
             out,
-            "source {name}: {} taken, {} of them duplicates, {malformed} parts set aside",
-            source.taken, source.duplicates
+            "source {name}: {}, {} taken, {} of them duplicates, {malformed} parts set aside",
+            source.state, source.taken, source.duplicates
         );
         if let Some(endpoint) = &source.endpoint {
             let _ = writeln!(out, "  {endpoint}");

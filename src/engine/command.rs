@@ -91,7 +91,7 @@ async fn run(
         running.lanes(),
         files,
     ));
-    let admin_stop = Stop::default();
+    let (helpers_stop, admin_stop) = (Stop::default(), Stop::default());
     let admin = match admin {
         Some(listen) => {
             match observe::serve_admin(listen, Arc::clone(&reloader), admin_stop.clone()).await {
@@ -106,14 +106,18 @@ async fn run(
         None => None,
     };
     let mut helpers = JoinSet::new();
-    helpers.spawn(alerts::watch(alerts, running.shared(), admin_stop.clone()));
+    helpers.spawn(alerts::watch(
+        alerts,
+        running.shared(),
+        helpers_stop.clone(),
+    ));
     helpers.spawn(reload_on_hangup(
         hangups,
         Arc::clone(&reloader),
-        admin_stop.clone(),
+        helpers_stop.clone(),
     ));
     if options.watch {
-        helpers.spawn(watch(reloader, read_at, admin_stop.clone()));
+        helpers.spawn(watch(reloader, read_at, helpers_stop.clone()));
     }
     info!(data = %data, connectors = running.shared().config().connectors.len(), "sluice {} runs", env!("CARGO_PKG_VERSION"));
     let code = tokio::select! {
@@ -133,9 +137,11 @@ async fn run(
         }
     };
     // A reload under way comes to its end first; none begins any more.
-    admin_stop.request();
+    helpers_stop.request();
     while helpers.join_next().await.is_some() {}
     running.shutdown().await;
+    // Until here it shows what is waited for.
+    admin_stop.request();
     if let Some(admin) = admin {
         // A client that never finishes its request must not keep the process.
         let _ = tokio::time::timeout(Duration::from_secs(2), admin).await;

@@ -31,7 +31,7 @@ const WAITING_BYTES_MAX: usize = 6 << 20;
 /// Bytes of dead letters that wait for a commit; above it they are committed at once.
 const DEAD_BYTES_MAX: usize = 4 << 20;
 /// Time that deliveries under way get at a stop.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
+pub(super) const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// What a connector needs to run.
 pub struct Connector {
@@ -157,7 +157,9 @@ impl Connector {
         pump.commit();
         deliveries.shutdown().await;
         if crashed {
-            pump.hold_after_panic();
+            pump.connector
+                .courier
+                .hold_crashed("the sink plugin crashed");
         }
     }
 }
@@ -453,14 +455,6 @@ impl Pump {
                 "{expired} events expired from the full journal and {lost} were lost to damage before they were sent; both are counted"
             );
         }
-    }
-
-    fn hold_after_panic(&mut self) {
-        self.connector.courier.gate.hold(
-            "the sink plugin crashed; restart sluice and report this to the plugin's author"
-                .to_owned(),
-        );
-        error!(connector = %self.connector.name, "the sink plugin crashed. The connector stands still, its events stay in the journal.");
     }
 
     async fn drain(

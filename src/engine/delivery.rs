@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::Rng;
-use sluice_sdk::{Batch, Delivery, Document, DynSink, Limits, Outcome, Stop};
+use sluice_sdk::{Batch, CheckError, Delivery, Document, DynSink, Limits, Outcome, Stop};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Level, debug, error, info, warn};
 
 use super::batch::{BatchId, Part};
-use super::gate::{Gate, Leave};
+use super::gate::{CHECK_TIMEOUT, Gate, Leave};
 use super::pace::Pace;
 
 /// First pause after a failed try; doubled each time, drawn at random below that (full jitter).
@@ -26,6 +27,10 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 const TRIES_BEFORE_SPLIT: u32 = 4;
 /// Documents refused in a row, none taken between, after which it is not the content.
 const REFUSED_IN_A_ROW_MAX: u32 = 25;
+/// Longest time that one `prepare` of a sink may take: it is a look at a document, no request.
+const PREPARE_TIME_MAX: Duration = Duration::from_secs(30);
+/// How often that is looked at.
+const PREPARE_LOOK: Duration = Duration::from_secs(1);
 
 /// One document on its way, with what it needs to be settled.
 #[derive(Debug, Clone)]
@@ -82,6 +87,8 @@ pub struct Courier {
     passed: AtomicU64,
     /// Why the last request was not taken; nothing once one was.
     trouble: Mutex<Option<String>>,
+    /// Grows by one when the sink's `prepare` is called and when it comes back; odd in between.
+    prepares: AtomicU64,
     /// Requests tried again, for status and metrics.
     pub retries: AtomicU64,
     /// Requests made.
@@ -104,6 +111,7 @@ impl Courier {
             refused: AtomicU64::new(0),
             passed: AtomicU64::new(0),
             trouble: Mutex::default(),
+            prepares: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         }
@@ -117,16 +125,76 @@ impl Courier {
 
     /// Check a document and give what is to be sent; or reason and detail of why it cannot go.
     pub fn prepare(&self, document: Bytes) -> Result<Bytes, (String, String)> {
-        let body = self
-            .sink
-            .prepare(document)
-            .map_err(|rejection| (rejection.code.to_owned(), rejection.detail))?;
+        self.prepares.fetch_add(1, Ordering::Relaxed);
+        let body = self.sink.prepare(document);
+        self.prepares.fetch_add(1, Ordering::Relaxed);
+        let body = body.map_err(|rejection| (rejection.code.to_owned(), rejection.detail))?;
         let max = self.limits.document_bytes_max;
         if body.len() > max {
             let detail = format!("{} bytes; the sink takes {max}", body.len());
             return Err(("too-large".to_owned(), detail));
         }
         Ok(body)
+    }
+
+    /// Hold the connector while its sink does not come back from one `prepare`. Returns at `stop`.
+    pub async fn watch_prepare(&self, stop: &Stop) {
+        let mut seen = (0, Instant::now());
+        loop {
+            tokio::select! {
+                () = stop.requested() => return,
+                () = tokio::time::sleep(PREPARE_LOOK) => {}
+            }
+            let now = self.prepares.load(Ordering::Relaxed);
+            if now != seen.0 {
+                seen = (now, Instant::now());
+            } else if now % 2 == 1 && seen.1.elapsed() >= PREPARE_TIME_MAX {
+                self.hold_stuck();
+            }
+        }
+    }
+
+    fn hold_stuck(&self) {
+        let reason = format!(
+            "the sink plugin has not come back from `prepare` for {} s; restart, and report this to the plugin's author",
+            PREPARE_TIME_MAX.as_secs()
+        );
+        if self.gate.hold(reason.clone()) {
+            error!(connector = %self.connector, "held: {reason}. The other connectors go on; nothing is dropped.");
+        }
+    }
+
+    /// Hold for good: the plugin has panicked.
+    pub fn hold_crashed(&self, what: &str) {
+        self.gate.hold(format!(
+            "{what}; restart, and report this to the plugin's author"
+        ));
+        error!(connector = %self.connector, "{what}. The connector stands still, its events stay in the journal; the others go on.");
+    }
+
+    /// Ask the sink once at the start; a refusal holds the connector before it sends anything.
+    pub async fn first_check(&self) {
+        let connector = &self.connector;
+        match timeout(CHECK_TIMEOUT, self.sink.check()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(CheckError::Refused(reason))) => {
+                self.gate.hold(reason.clone());
+                error!(%connector, "held at the start: {reason}. Nothing is dropped; it goes on by itself when the check passes.");
+            }
+            Ok(Err(CheckError::Unreachable(reason))) => {
+                warn!(%connector, "the sink is not reachable at the start: {reason}; trying as events come");
+            }
+            Err(_) => {
+                let reason = format!(
+                    "the sink's check has not come back for {} s",
+                    CHECK_TIMEOUT.as_secs()
+                );
+                warn!(%connector, "{reason}; trying as events come");
+                if self.passed.load(Ordering::Relaxed) == 0 {
+                    self.set_trouble(Some(reason));
+                }
+            }
+        }
     }
 
     /// Send until every document has its outcome, as long as it takes; outcomes go to `settled` as
@@ -221,7 +289,7 @@ impl Courier {
         };
         debug!(documents = items.len(), tries = part.tries, "trying");
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let sent = tokio::time::timeout(self.limits.deliver_timeout, self.sink.deliver(&batch));
+        let sent = timeout(self.limits.deliver_timeout, self.sink.deliver(&batch));
         let delivery = sent.await.unwrap_or_else(|_| {
             Delivery::All(Outcome::Retry {
                 reason: format!("no answer within {:?}", self.limits.deliver_timeout),

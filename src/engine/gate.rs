@@ -17,7 +17,7 @@ const HOLD_PAUSE_MIN: Duration = Duration::from_secs(1);
 const HOLD_PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// Longest time that a sink's `check` may take.
-const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a connector is allowed to do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,15 +5,18 @@
 //! rules and through the new sink. So nothing is lost, and a batch in retry takes the new settings.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use sluice_sdk::{DynSink, Stop};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tokio::time::{Instant, timeout, timeout_at};
+use tracing::{error, info};
 
-use super::connector::Connector;
+use super::connector::{Connector, DRAIN_TIME};
 use super::delivery::Courier;
 use super::prepare::PreparedConnector;
 use super::replay::Way;
@@ -22,10 +25,14 @@ use super::state::{StartError, load_paused, place, save_paused};
 use crate::config::{Config, ConnectorConfig};
 use crate::mapping::Mapping;
 
+/// Longest wait for a connector to stop: what is under way, and then to save.
+const STOP_TIME_MAX: Duration = DRAIN_TIME.saturating_add(Duration::from_secs(10));
+
 /// The connectors that run.
 pub struct Lanes {
     shared: Arc<Shared>,
     running: Mutex<BTreeMap<String, Lane>>,
+    is_closed: AtomicBool,
 }
 
 /// One that runs.
@@ -113,6 +120,7 @@ impl Lanes {
         Self {
             shared,
             running: Mutex::default(),
+            is_closed: AtomicBool::new(false),
         }
     }
 
@@ -181,6 +189,8 @@ impl Lanes {
                 () = first_check(checked) => {}
             }
         });
+        let (looked_at, look_stop) = (Arc::clone(&courier), stop.clone());
+        tasks.spawn(async move { looked_at.watch_prepare(&look_stop).await });
         let mapping = Arc::new(mapping);
         self.shared.replays.set_way(Way {
             connector: name.clone(),
@@ -204,29 +214,56 @@ impl Lanes {
             store: Arc::clone(self.shared.journal.store()),
             view,
         };
-        tasks.spawn(watched(connector, state, stop.clone()));
+        tasks.spawn(watched(connector, state, stop.clone())?);
         running.insert(name, Lane { stop, tasks, print });
         Ok(())
     }
 
     /// Stop one as at the end of the process: what is in flight is finished and saved. Status shows
     /// it until it is exchanged or taken out.
-    pub(super) async fn stop(&self, running: &mut BTreeMap<String, Lane>, name: &str) {
-        if let Some(mut lane) = running.remove(name) {
-            lane.stop.request();
-            while lane.tasks.join_next().await.is_some() {}
+    ///
+    /// # Errors
+    /// When it does not end in time, because its sink plugin does not come back. It must not be
+    /// started a second time then: both would save their account.
+    pub(super) async fn stop(
+        &self,
+        running: &mut BTreeMap<String, Lane>,
+        name: &str,
+    ) -> Result<(), StartError> {
+        let Some(lane) = running.get_mut(name) else {
+            return Ok(());
+        };
+        lane.stop.request();
+        if timeout(STOP_TIME_MAX, lane.ended()).await.is_err() {
+            lane.print.clear();
+            return Err(StartError::State(format!(
+                "connector `{name}` has not stopped within {} s, its sink plugin does not come back; a restart of the program is needed",
+                STOP_TIME_MAX.as_secs()
+            )));
         }
+        running.remove(name);
+        Ok(())
     }
 
-    /// Stop all of them, at the same time.
+    /// Stop all of them, at the same time. One that does not end in time is left to the end of the
+    /// process: what it has not settled is read again at the next start.
     pub(super) async fn stop_all(&self) {
         let mut running = self.lock().await;
+        self.is_closed.store(true, Ordering::Relaxed);
         for lane in running.values() {
             lane.stop.request();
         }
-        for (_, mut lane) in std::mem::take(&mut *running) {
-            while lane.tasks.join_next().await.is_some() {}
+        let deadline = Instant::now() + STOP_TIME_MAX;
+        for (name, mut lane) in std::mem::take(&mut *running) {
+            if timeout_at(deadline, lane.ended()).await.is_err() {
+                error!(connector = %name, "not stopped within {} s: its sink plugin does not come back. Ending without it; what it has not settled is sent after the next start.", STOP_TIME_MAX.as_secs());
+            }
         }
+    }
+
+    /// Whether all were stopped for good.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     /// Let a connector send nothing, or go on, over restarts too. Its events wait meanwhile. Gives
@@ -259,34 +296,46 @@ impl Lane {
     pub(super) fn print(&self) -> &str {
         &self.print
     }
-}
 
-/// Run a connector; a crash of it or of a plugin in it is seen, and stops this connector alone.
-async fn watched(connector: Connector, state: super::account::ConnectorState, stop: Stop) {
-    let courier = Arc::clone(&connector.courier);
-    // A set, so that the task ends with this one.
-    let mut one = JoinSet::new();
-    one.spawn(connector.run(state, stop));
-    if let Some(Err(failure)) = one.join_next().await
-        && failure.is_panic()
-    {
-        courier
-            .gate
-            .hold("the connector crashed; restart sluice and report this".to_owned());
-        error!(connector = %courier.connector, "the connector crashed. Its events stay in the journal; restart sluice and report this.");
+    async fn ended(&mut self) {
+        while self.tasks.join_next().await.is_some() {}
     }
 }
 
-/// Ask the sink once at the start; a refusal holds the connector before it sends anything.
+/// Run a connector; a crash of it or of a plugin in it is seen, and stops this connector alone. It has
+/// a thread of its own, so that a sink whose `prepare` blocks holds up nothing else.
+fn watched(
+    connector: Connector,
+    state: super::account::ConnectorState,
+    stop: Stop,
+) -> Result<impl Future<Output = ()>, StartError> {
+    let courier = Arc::clone(&connector.courier);
+    let runtime = tokio::runtime::Handle::current();
+    let (ended_in, ended) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new()
+        .name(format!("connector {}", connector.name))
+        .spawn(move || {
+            runtime.block_on(connector.run(state, stop));
+            let _ = ended_in.send(());
+        })
+        .map_err(|problem| StartError::State(format!("no thread to run on: {problem}")))?;
+    Ok(async move {
+        // A panic drops the other end.
+        if ended.await.is_err() {
+            courier.hold_crashed("the connector or its sink plugin crashed");
+        }
+    })
+}
+
+/// [`Courier::first_check`]; a crash of it holds the connector.
 async fn first_check(courier: Arc<Courier>) {
-    match courier.sink.check().await {
-        Ok(()) => {}
-        Err(sluice_sdk::CheckError::Refused(reason)) => {
-            courier.gate.hold(reason.clone());
-            error!(connector = %courier.connector, "held at the start: {reason}. Nothing is dropped; it goes on by itself when the check passes.");
-        }
-        Err(sluice_sdk::CheckError::Unreachable(reason)) => {
-            warn!(connector = %courier.connector, "the sink is not reachable at the start: {reason}; trying as events come");
-        }
+    // A set, so that the check ends with this one.
+    let mut one = JoinSet::new();
+    let checked = Arc::clone(&courier);
+    one.spawn(async move { checked.first_check().await });
+    if let Some(Err(failure)) = one.join_next().await
+        && failure.is_panic()
+    {
+        courier.hold_crashed("the sink plugin crashed in its check");
     }
 }

@@ -133,6 +133,9 @@ impl Reloader {
     async fn switch(&self, prepared: Prepared) -> Result<Changes, Refused> {
         let shared = self.lanes.shared();
         let mut running = self.lanes.lock().await;
+        if self.lanes.is_closed() {
+            return Err(Refused::of(&"the program is stopping"));
+        }
         let mut changes = Changes {
             needs_restart: self.needs_restart(&prepared.config),
             ..Changes::default()
@@ -167,7 +170,9 @@ impl Reloader {
             .filter(|name| !config.connectors.contains_key(name))
             .collect();
         for name in &gone {
-            self.lanes.stop(&mut running, name).await;
+            if let Err(problem) = self.lanes.stop(&mut running, name).await {
+                error!("{problem}");
+            }
         }
         for launch in launches {
             let name = launch.name().to_owned();
@@ -210,8 +215,10 @@ impl Reloader {
         launch: Launch,
     ) -> Result<(), StartError> {
         let name = launch.name().to_owned();
-        self.lanes.stop(running, &name).await;
-        let started = self.lanes.start(running, launch).await;
+        let started = match self.lanes.stop(running, &name).await {
+            Ok(()) => self.lanes.start(running, launch).await,
+            Err(problem) => Err(problem),
+        };
         if let (Err(problem), Some(view)) = (&started, self.lanes.shared().connectors().get(&name))
         {
             view.courier

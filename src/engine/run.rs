@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use sluice_sdk::{Intake, Stop};
+use sluice_sdk::{DynSource, Intake, Stop};
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tokio::time::timeout;
+use tracing::{error, info, warn};
 
 use super::dead_letters::Letters;
 use super::intake::{Backend, SourceIntake, malformed_key};
@@ -18,6 +19,9 @@ use super::shared::{Shared, SourceView, housekeeping, watch_silence};
 use super::state::{StartError, load_state};
 use crate::config::WhenFull;
 use crate::journal::{Journal, JournalOptions};
+
+/// Longest wait for the sources to stop. Longer than those of ours give their requests under way.
+const SOURCE_STOP_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// A running engine.
 pub struct Running {
@@ -85,6 +89,7 @@ impl Running {
                     log,
                     intake: Arc::clone(&intake),
                     state: view,
+                    life: Arc::default(),
                     expect_every: source.expect_every,
                     started_ms: jiff::Timestamp::now().as_millisecond(),
                 },
@@ -115,9 +120,11 @@ impl Running {
         for (name, source, intake) in to_start {
             let intake = Intake::new(Arc::new(Backend(intake)));
             let stop = stop_sources.clone();
+            let life = Arc::clone(&shared.sources[&name].life);
             sources.spawn(async move {
-                let ended = source.run(intake, stop).await;
-                (name, ended.map_err(|problem| problem.to_string()))
+                let ended = run_source(source, intake, stop).await;
+                life.ended();
+                (name, ended)
             });
         }
         helpers.spawn(housekeeping(Arc::clone(&shared), stop_connectors.clone()));
@@ -152,7 +159,7 @@ impl Running {
             match joined {
                 Ok((name, Ok(()))) => info!(source = %name, "the source has ended"),
                 Ok((name, Err(problem))) => return Err(format!("source `{name}`: {problem}")),
-                Err(failure) => return Err(format!("a source crashed: {failure}")),
+                Err(failure) => return Err(format!("a source was given up: {failure}")),
             }
         }
         while self.shared.waiting() > 0 {
@@ -162,10 +169,25 @@ impl Running {
         Ok(())
     }
 
-    /// Stop sources first, then connectors; what is not delivered stays in the journal.
+    /// Stop sources first, then connectors; what is not delivered stays in the journal. A plugin that
+    /// does not stop is left behind after a bounded time.
     pub async fn shutdown(mut self) {
         self.stop_sources.request();
-        while self.sources.join_next().await.is_some() {}
+        for source in self.shared.sources.values() {
+            source.life.stopping();
+        }
+        let sources = async { while self.sources.join_next().await.is_some() {} };
+        if timeout(SOURCE_STOP_TIME_MAX, sources).await.is_err() {
+            for (name, _) in self
+                .shared
+                .sources
+                .iter()
+                .filter(|it| !it.1.life.has_ended())
+            {
+                error!(source = %name, "not stopped within {} s. Ending without it: what it has not acknowledged, its upstream sends again.", SOURCE_STOP_TIME_MAX.as_secs());
+            }
+            self.sources.abort_all();
+        }
         for source in self.shared.sources.values() {
             source.intake.stop();
         }
@@ -178,5 +200,19 @@ impl Running {
                 "the last cursors may not be on disk: {problem}; after a power loss some documents would be sent once more"
             );
         }
+    }
+}
+
+/// Until the source ends; a crash of it is its end, and told like one.
+async fn run_source(source: Box<dyn DynSource>, intake: Intake, stop: Stop) -> Result<(), String> {
+    // A set, so that the source is dropped with this one.
+    let mut one = JoinSet::new();
+    one.spawn(source.run(intake, stop));
+    match one.join_next().await {
+        Some(Ok(ended)) => ended.map_err(|problem| problem.to_string()),
+        Some(Err(failure)) if failure.is_panic() => {
+            Err("the source plugin crashed; report this to its author".to_owned())
+        }
+        _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! What runs, as others see it: status, housekeeping of the journal, sources that fall silent.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -51,9 +51,42 @@ pub(super) struct SourceView {
     pub(super) log: Arc<Log>,
     pub(super) intake: Arc<SourceIntake>,
     pub(super) state: Arc<RwLock<SourceState>>,
+    pub(super) life: Arc<Life>,
     pub(super) expect_every: Option<Duration>,
     /// Before it nothing could come, milliseconds since 1970.
     pub(super) started_ms: i64,
+}
+
+/// Whether a source still runs.
+#[derive(Default)]
+pub(super) struct Life {
+    is_stopping: AtomicBool,
+    has_ended: AtomicBool,
+}
+
+impl Life {
+    /// It was asked to stop.
+    pub(super) fn stopping(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// It came back.
+    pub(super) fn ended(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
+    fn state(&self, is_up: bool) -> &'static str {
+        match (self.has_ended(), self.is_stopping.load(Ordering::Relaxed)) {
+            (true, _) => "ended",
+            (false, true) => "stopping",
+            (false, false) if is_up => "running",
+            (false, false) => "starting",
+        }
+    }
 }
 
 pub(super) struct ConnectorView {
@@ -363,8 +396,10 @@ impl SourceView {
         let last = self.intake.last_event_ms.load(Ordering::Relaxed);
         let trouble = self.intake.trouble();
         let silent_ms = Timestamp::now().as_millisecond() - last;
+        let endpoint = self.intake.endpoint().borrow().clone();
         SourceStatus {
-            endpoint: self.intake.endpoint().borrow().clone(),
+            state: self.life.state(endpoint.is_some()).to_owned(),
+            endpoint,
             taken: state.taken,
             duplicates: state.duplicates,
             malformed: self.intake.malformed(),

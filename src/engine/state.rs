@@ -65,6 +65,7 @@ pub fn read_status(config: &Config) -> Result<Status, StartError> {
         let log = journal.log(name)?;
         let state: SourceState = load_state(&journal, &keeper_key(name))?.unwrap_or_default();
         let source = SourceStatus {
+            state: "stopped".to_owned(),
             taken: state.taken,
             duplicates: state.duplicates,
             malformed: load_state(&journal, &malformed_key(name))?.unwrap_or_default(),

@@ -82,6 +82,9 @@ pub struct ConfigStatus {
 /// One source.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct SourceStatus {
+    /// `starting`, `running`, `stopping`, `ended`; `stopped` when no process runs.
+    #[serde(default)]
+    pub state: String,
     /// Where it listens or reads; nothing before it is up.
     pub endpoint: Option<String>,
     /// Events taken, duplicates included.

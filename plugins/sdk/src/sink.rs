@@ -13,12 +13,20 @@ use crate::stand_in::BoxFuture;
 /// The engine calls `prepare` once for each document, `deliver` for each attempt at a batch, several
 /// at the same time, and drops the future of a call to cancel it; a dropped `deliver` counts as not
 /// delivered and is sent again.
+///
+/// Each call has a time limit: `deliver` its [`Limits::deliver_timeout`], `check` a minute, `prepare`
+/// half a minute. A connector whose `prepare` does not come back is held, with the reason in the
+/// status. A panic holds its connector until a restart. The others go on in each case, but for one
+/// thing: `check` and `deliver` run on threads that all share, so they wait with `.await` and never
+/// block.
 pub trait Sink: Send + Sync + 'static {
     /// What one request may hold. Asked once.
     fn limits(&self) -> Limits;
 
     /// Check a document before it is batched, and give back what is to be sent; the place for what
     /// the other side would accept and then silently drop.
+    ///
+    /// Called one document after another, on a thread that belongs to the connector.
     ///
     /// # Errors
     /// `Rejection` sends the document to the dead letters with its reason.

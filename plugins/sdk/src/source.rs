@@ -15,7 +15,9 @@ pub trait Source: Send + 'static {
     /// Take events from upstream and give them to `intake` until `stop` is called.
     ///
     /// Returns `Ok` when stopped cleanly, or when the upstream has ended (a file read to its end).
-    /// After `stop` requests under way are finished, new ones are refused.
+    /// After `stop` requests under way are finished, new ones are refused. A source that has not
+    /// returned a minute later is left behind: the process ends, and what was not acknowledged is the
+    /// upstream's to send again. A panic counts as an error of the source.
     fn run(
         self: Box<Self>,
         intake: Intake,

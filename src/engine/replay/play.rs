@@ -138,7 +138,7 @@ impl Player {
             }
             let count = picked.len();
             let place = picker.place();
-            let mut chunk = Chunk::prepare(picked, &way, &courier);
+            let mut chunk = self.prepared(picked, &way, &courier).await?;
             tokio::select! {
                 () = chunk.send(&courier, way.documents_max) => {}
                 () = self.ends_soon() => {}
@@ -148,6 +148,22 @@ impl Player {
             self.replay.next = settled.unsettled.unwrap_or(place);
             self.commit(settled).await?;
             self.pause(began, count).await?;
+        }
+    }
+
+    /// Rules and the sink's `prepare`, where they hold up nothing else.
+    async fn prepared(
+        &self,
+        picked: Vec<Picked>,
+        way: &Arc<Way>,
+        courier: &Arc<Courier>,
+    ) -> Result<Chunk, Ends> {
+        let (way, preparing) = (Arc::clone(way), Arc::clone(courier));
+        let chunk = tokio::task::spawn_blocking(move || Chunk::prepare(picked, &way, &preparing));
+        tokio::select! {
+            chunk = chunk => joined(chunk.map(Ok)),
+            () = courier.watch_prepare(&self.stop) => Err(Ends::Stopped),
+            () = self.handle.cancel.requested() => Err(Ends::Cancelled),
         }
     }
 
