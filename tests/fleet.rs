@@ -80,3 +80,26 @@ fn cargo_refuses_a_program_with_two_versions_of_the_sdk() {
     );
     assert!(said.contains("acme-sink"), "{said}");
 }
+
+#[test]
+fn every_folder_of_mappings_is_registered_with_all_its_files() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let mut folders = 0;
+    for folder in fs::read_dir(&root).expect("mappings").flatten() {
+        if !folder.path().is_dir() {
+            continue;
+        }
+        folders += 1;
+        let name = folder.file_name().into_string().expect("text");
+        let sets = sluice_sdk::mapping_sets();
+        let set = sets.iter().find(|set| set.name == name);
+        let set = set.unwrap_or_else(|| panic!("{name} is not in src/builtin.rs"));
+        let files = (set.files)();
+        assert!(files.iter().any(|(path, _)| path.contains('/')), "overlays");
+        for (path, text) in files {
+            let there = fs::read_to_string(folder.path().join(path)).expect(path);
+            assert_eq!(there, text, "{path}");
+        }
+    }
+    assert!(folders >= 1, "no folder of mappings");
+}

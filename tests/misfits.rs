@@ -39,6 +39,11 @@ mod second_stdout {
         summary: "A second one of this name.", example: "{}");
 }
 
+sluice_sdk::register_mappings!("braze_to_segment",
+    summary: "Another one of this name.", files: Vec::new);
+sluice_sdk::register_demo!("braze_to_segment",
+    summary: "Another one of this name.", config: "");
+
 mod second_run {
     use std::ffi::OsString;
     use std::process::ExitCode;
@@ -73,6 +78,10 @@ fn two_of_a_name_stop_every_command_with_a_message_that_names_both() {
         assert!(said.contains(twice), "{command}: {said}");
         for package in ["sluice", "sluice-standard"] {
             assert!(said.contains(&format!("by {package} {version}")), "{said}");
+        }
+        for twice in ["mapping set", "demo"] {
+            let twice = format!("error: the {twice} `braze_to_segment` is registered twice, by ");
+            assert!(said.contains(&twice), "{command}: {said}");
         }
         let hidden = format!("error: the command `run` of sluice {version} has the name of");
         assert!(said.contains(&hidden), "{command}: {said}");

@@ -92,9 +92,9 @@ pub fn catalogues() -> impl Iterator<Item = &'static Catalogue> {
 
 /// Built-in sets, without overlays.
 pub fn top_sets() -> Vec<String> {
-    crate::builtin::MAPPINGS
-        .dirs()
-        .map(|set| set.path().to_string_lossy().into_owned())
+    sluice_sdk::mapping_sets()
+        .into_iter()
+        .map(|set| set.name.to_owned())
         .collect()
 }
 

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::sets::{self, builtin_sets};
 use super::syntax::{self, Module, Named};
-use crate::builtin::MAPPINGS;
 use crate::diagnostics::{
     Allows, Diagnostic, Files, Node, Severity, Span, did_you_mean, parse_yaml, read_text,
 };
@@ -132,18 +132,13 @@ impl<'a> Loader<'a> {
     }
 
     fn find_builtin(&mut self, path: &Path, text: &str, span: Option<Span>) -> Vec<Place> {
-        if MAPPINGS.get_file(path).is_some() {
+        if sets::text(path).is_some() {
             return vec![Place::Builtin(path.to_owned())];
         }
-        let mut found: Vec<Place> = MAPPINGS
-            .get_dir(path)
-            .into_iter()
-            .flat_map(|folder| folder.files())
-            .map(include_dir::File::path)
+        let found: Vec<Place> = sets::directly_in(path)
             .filter(|path| is_mapping_file(path))
             .map(|path| Place::Builtin(path.to_owned()))
             .collect();
-        found.sort();
         if found.is_empty() {
             let sets = builtin_sets();
             let label = did_you_mean(
@@ -224,7 +219,7 @@ impl<'a> Loader<'a> {
                 }
             },
             Place::Builtin(path) => {
-                let text = MAPPINGS.get_file(path)?.contents_utf8()?.to_owned();
+                let text = sets::text(path)?.to_owned();
                 let name = format!("builtin:{}", path.display());
                 self.files.add(name, None, text)
             }
@@ -376,20 +371,6 @@ fn imports(path: &Path) -> bool {
         let file = files.add("", None, text);
         parse_yaml(file, &files).is_ok_and(|root| root.get("import").is_some())
     })
-}
-
-/// Names of the sets in the program, overlays included.
-pub fn builtin_sets() -> Vec<String> {
-    let mut sets: Vec<String> = Vec::new();
-    for set in MAPPINGS.dirs() {
-        sets.push(set.path().to_string_lossy().into_owned());
-        sets.extend(
-            set.dirs()
-                .map(|overlay| overlay.path().to_string_lossy().into_owned()),
-        );
-    }
-    sets.sort();
-    sets
 }
 
 /// `above` over `below`. New rules come first if asked (an importer's own), last otherwise.

@@ -43,6 +43,7 @@ mod ready;
 mod rests;
 mod run;
 pub mod schema;
+mod sets;
 mod syntax;
 pub mod testing;
 #[cfg(test)]
@@ -60,7 +61,6 @@ pub use self::compiled::Mapper;
 pub use self::convert::ROWS as CONVERSIONS;
 pub use self::exposure::Exposure;
 pub use self::expression::Expression;
-pub use self::import::builtin_sets;
 pub use self::load::load;
 pub use self::outcome::{
     Explained, Field, LookedAt, Mapped, MappedDocument, Output, Read, RuleInfo, Stopped,
@@ -68,6 +68,7 @@ pub use self::outcome::{
 pub use self::personal::{PersonalRules, Treatment};
 pub use self::ready::rule_for;
 pub use self::run::Mapping;
+pub use self::sets::builtin_sets;
 
 /// Something that names mapping files.
 #[derive(Debug, Clone)]

@@ -231,3 +231,55 @@ fn a_rule_that_makes_no_whole_entry_is_found_with_its_place() {
     let said = String::from_utf8_lossy(&answer.stdout).into_owned();
     assert!(said.contains("did you mean `refund`?"), "{said}");
 }
+
+#[test]
+fn our_own_demo_shows_the_whole_way() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let answer = ask(
+        folder.path(),
+        &["demo", "shop_to_ledger", "--events", "300"],
+    );
+    let said = String::from_utf8_lossy(&answer.stdout).into_owned();
+    assert_eq!(answer.status.code(), Some(0), "{said}");
+    for part in [
+        "connector shop-to-ledger",
+        "shop.order.cancelled",
+        "300 received = ",
+        " 0 dead + 0 expired + 0 waiting",
+        "the double took 200 documents as valid, none dropped",
+    ] {
+        assert!(said.contains(part), "{part} is not in:\n{said}");
+    }
+}
+
+#[test]
+fn a_demo_that_is_not_named_or_not_there_is_answered_with_the_list() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for arguments in [&["demo"][..], &["demo", "shop_to_legder"]] {
+        let answer = ask(folder.path(), arguments);
+        assert_eq!(answer.status.code(), Some(2));
+        let said = String::from_utf8_lossy(&answer.stderr).into_owned();
+        for name in ["shop_to_ledger", "braze_to_segment"] {
+            let line = format!("our-sluice demo {name}: ");
+            assert!(said.contains(&line), "{line} is not in:\n{said}");
+        }
+    }
+}
+
+#[test]
+fn our_rules_are_part_of_the_program_with_their_tests_and_can_be_laid_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let answer = ask(folder.path(), &["test", "builtin:shop_to_ledger"]);
+    let said = String::from_utf8_lossy(&answer.stdout).into_owned();
+    assert!(said.starts_with("4 cases: 4 passed, 0 failed"), "{said}");
+
+    let ours = "version: 1\nimport: [builtin:shop_to_ledger]\nrules:\n  order_cancelled: { skip: not for now }\n";
+    std::fs::write(folder.path().join("ours.yaml"), ours).expect("writable");
+    let sample = ["map", "-m", "ours.yaml", "--sample"];
+    let map = |event_type| {
+        let answer = ask(folder.path(), &[&sample[..], &[event_type]].concat());
+        String::from_utf8_lossy(&answer.stdout).into_owned()
+    };
+    assert!(map("shop.order.cancelled").contains("not for now"));
+    assert!(map("shop.order.placed").contains("\"kind\": \"charge\""));
+}

@@ -6,6 +6,8 @@
 //! | a sink | [`Sink`] | [`register_sink!`] |
 //! | a source | [`Source`] | [`register_source!`] |
 //! | a command of your own | a function | [`register_command!`] |
+//! | mapping files in the program | | [`register_mappings!`] |
+//! | a demo | | [`register_demo!`] |
 //!
 //! The promise between the two sides: **a plugin tells the truth about one request, the engine does
 //! the rest.** Retries, back-off, splitting, rate limits, holding, dead letters, metrics and shutdown
@@ -35,7 +37,8 @@ pub use config::{ConfigError, PathStep, parse_config};
 pub use document::{Document, DocumentKind, DocumentSpec, ValueRule};
 pub use event::{EventMark, MalformedMark, Submission};
 pub use registry::{
-    CommandPlugin, SDK_VERSION, SinkPlugin, SourcePlugin, commands, name_clashes, sinks, sources,
+    CommandPlugin, DemoScenario, MappingSet, SDK_VERSION, SinkPlugin, SourcePlugin, commands,
+    demo_scenarios, mapping_sets, name_clashes, sinks, sources,
 };
 pub use secret::{Secret, SecretError};
 pub use sink::{Batch, CheckError, Delivery, DynSink, Limits, Outcome, Rejection, Sink};

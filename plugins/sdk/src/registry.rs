@@ -87,6 +87,39 @@ pub struct CommandPlugin {
     pub run: fn(Vec<OsString>) -> ExitCode,
 }
 
+/// Registered mapping files: `mappings: builtin:NAME` in a config, `import: [builtin:NAME]` in mappings
+/// of one's own. Made by [`register_mappings!`](crate::register_mappings).
+pub struct MappingSet {
+    /// The text after `builtin:`.
+    pub name: &'static str,
+    /// One sentence for `sluice plugins`.
+    pub summary: &'static str,
+    /// Name of the crate.
+    pub package: &'static str,
+    /// Version of the crate.
+    pub version: &'static str,
+    /// Path and text of each file, tests (`*.test.yaml`) included. A file in a folder, such as
+    /// `strict/overlay.yaml`, is found as `builtin:NAME/strict` and not as a part of `builtin:NAME`.
+    pub files: fn() -> Vec<(&'static str, &'static str)>,
+}
+
+/// A registered config for `sluice demo NAME`. Made by [`register_demo!`](crate::register_demo).
+pub struct DemoScenario {
+    /// The word after `sluice demo`.
+    pub name: &'static str,
+    /// One sentence for `sluice plugins`.
+    pub summary: &'static str,
+    /// Name of the crate.
+    pub package: &'static str,
+    /// Version of the crate.
+    pub version: &'static str,
+    /// A whole sluice.yaml. Its mappings are `builtin:`, its first source has a feeder and a
+    /// catalogue, its sinks have doubles. `${DEMO_FOLDER}` is a folder that is there meanwhile.
+    pub config: &'static str,
+}
+
+inventory::collect!(MappingSet);
+inventory::collect!(DemoScenario);
 inventory::collect!(SourcePlugin);
 inventory::collect!(SinkPlugin);
 inventory::collect!(CommandPlugin);
@@ -109,6 +142,20 @@ pub fn sinks() -> Vec<&'static SinkPlugin> {
 pub fn commands() -> Vec<&'static CommandPlugin> {
     let mut found: Vec<_> = inventory::iter::<CommandPlugin>.into_iter().collect();
     found.sort_by_key(|plugin| plugin.name);
+    found
+}
+
+/// All linked mapping sets, by name.
+pub fn mapping_sets() -> Vec<&'static MappingSet> {
+    let mut found: Vec<_> = inventory::iter::<MappingSet>.into_iter().collect();
+    found.sort_by_key(|set| set.name);
+    found
+}
+
+/// All linked demo scenarios, by name.
+pub fn demo_scenarios() -> Vec<&'static DemoScenario> {
+    let mut found: Vec<_> = inventory::iter::<DemoScenario>.into_iter().collect();
+    found.sort_by_key(|demo| demo.name);
     found
 }
 
@@ -153,18 +200,19 @@ impl SinkPlugin {
 /// Names that are taken twice, each as a sentence that names both crates; empty when all is well.
 /// The program looks before it does anything, as it could not tell which of the two a config means.
 pub fn name_clashes() -> Vec<String> {
-    let sources = sources()
-        .into_iter()
-        .map(|it| (it.name, it.package, it.version));
-    let sinks = sinks()
-        .into_iter()
-        .map(|it| (it.name, it.package, it.version));
-    let commands = commands()
-        .into_iter()
-        .map(|it| (it.name, it.package, it.version));
-    let mut clashes = twice("source", sources.collect());
-    clashes.extend(twice("sink", sinks.collect()));
-    clashes.extend(twice("command", commands.collect()));
+    macro_rules! named {
+        ($registered:expr) => {
+            $registered
+                .into_iter()
+                .map(|it| (it.name, it.package, it.version))
+                .collect()
+        };
+    }
+    let mut clashes = twice("source", named!(sources()));
+    clashes.extend(twice("sink", named!(sinks())));
+    clashes.extend(twice("command", named!(commands())));
+    clashes.extend(twice("mapping set", named!(mapping_sets())));
+    clashes.extend(twice("demo", named!(demo_scenarios())));
     clashes
 }
 
@@ -349,6 +397,65 @@ macro_rules! register_command {
                 package: env!("CARGO_PKG_NAME"),
                 version: env!("CARGO_PKG_VERSION"),
                 run: $run,
+            }
+        }
+    };
+}
+
+/// Register mapping files that are part of the program: a set that configs and mappings of users name
+/// as `builtin:NAME`.
+///
+/// `files` is a function from nothing to path and text of each file; `include_str!` puts them into the
+/// program. Tests beside them run with `sluice test builtin:NAME`.
+///
+/// ```
+/// sluice_sdk::register_mappings!("doorbell_to_log",
+///     summary: "Who rang and when.",
+///     files: || vec![("rings.yaml", "version: 1\nrules: { ring: { on: ring, emit: { at: $.time } } }\n")]);
+///
+/// # fn main() {
+/// let set = sluice_sdk::mapping_sets()[0];
+/// assert_eq!((set.name, (set.files)()[0].0), ("doorbell_to_log", "rings.yaml"));
+/// # }
+/// ```
+#[macro_export]
+macro_rules! register_mappings {
+    ($name:literal, summary: $summary:expr, files: $files:expr $(,)?) => {
+        $crate::inventory::submit! {
+            $crate::MappingSet {
+                name: $name,
+                summary: $summary,
+                package: env!("CARGO_PKG_NAME"),
+                version: env!("CARGO_PKG_VERSION"),
+                files: $files,
+            }
+        }
+    };
+}
+
+/// Register a config for `sluice demo NAME`: the source's own feeder sends synthetic events of its
+/// catalogue, the sink's double takes what they became. See [`DemoScenario`](crate::DemoScenario) for
+/// what the config must be.
+///
+/// ```
+/// sluice_sdk::register_demo!("doorbell",
+///     summary: "Rings to a log.",
+///     config: "version: 1\nsources: { door: { type: doorbell, pin: 17 } }\n");
+///
+/// # fn main() {
+/// assert_eq!(sluice_sdk::demo_scenarios()[0].name, "doorbell");
+/// # }
+/// ```
+#[macro_export]
+macro_rules! register_demo {
+    ($name:literal, summary: $summary:expr, config: $config:expr $(,)?) => {
+        $crate::inventory::submit! {
+            $crate::DemoScenario {
+                name: $name,
+                summary: $summary,
+                package: env!("CARGO_PKG_NAME"),
+                version: env!("CARGO_PKG_VERSION"),
+                config: $config,
             }
         }
     };

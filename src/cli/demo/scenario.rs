@@ -13,7 +13,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use sluice_sdk::catalogue::Catalogue;
-use sluice_sdk::{Double, Feeder, ReceivedDocument};
+use sluice_sdk::{DemoScenario, Double, Feeder, ReceivedDocument};
 use tokio::time::Instant;
 
 use crate::cli::output;
@@ -33,10 +33,10 @@ const STALLED: Duration = Duration::from_secs(30);
 const PAIRS: usize = 3;
 
 /// Options of `sluice demo`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DemoOptions {
-    /// A config of one's own instead of the built-in one.
-    pub config: Option<PathBuf>,
+    /// What is shown.
+    pub config: DemoConfig,
     /// How many events are sent.
     pub events: u64,
     /// Events a second; nothing for as fast as it goes.
@@ -48,6 +48,18 @@ pub struct DemoOptions {
     /// Colour in the report.
     pub colour: bool,
 }
+
+/// Where the demo's config comes from.
+#[derive(Clone)]
+pub enum DemoConfig {
+    /// A file of the user's.
+    File(PathBuf),
+    /// The program.
+    Registered(&'static DemoScenario),
+}
+
+/// The variable that a registered config can put files into: the folder of the demo.
+const FOLDER_VARIABLE: &str = "DEMO_FOLDER";
 
 /// Run the demo.
 pub fn demo_command(options: &DemoOptions) -> ExitCode {
@@ -170,17 +182,20 @@ async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, Failure>
 
 fn load(options: &DemoOptions, folder: &Path) -> Result<Prepared, String> {
     let path = match &options.config {
-        Some(path) => path.clone(),
-        None => {
+        DemoConfig::File(path) => path.clone(),
+        DemoConfig::Registered(scenario) => {
             let path = folder.join("demo.yaml");
-            std::fs::write(&path, crate::builtin::DEMO)
+            std::fs::write(&path, scenario.config)
                 .map_err(|problem| format!("{}: {problem}", path.display()))?;
             path
         }
     };
     let mut files = Files::default();
     let mut diagnostics = Vec::new();
-    let environment = |name: &str| std::env::var(name).ok();
+    let environment = |name: &str| match name {
+        FOLDER_VARIABLE => Some(folder.display().to_string()),
+        name => std::env::var(name).ok(),
+    };
     let prepared = prepare(&path, Mode::Run, &environment, &mut files, &mut diagnostics);
     if !diagnostics.is_empty() {
         output::tell(&render(&diagnostics, &files, Format::Human, options.colour));

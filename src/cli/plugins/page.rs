@@ -130,6 +130,8 @@ pub fn index(plugins: &[Plugin]) -> String {
         ("source", "Sources"),
         ("sink", "Sinks"),
         ("command", "Commands"),
+        ("mappings", "Mapping sets"),
+        ("demo", "Demos"),
     ] {
         let rows: Vec<&Plugin> = plugins.iter().filter(|it| it.kind == kind).collect();
         if rows.is_empty() {

@@ -8,7 +8,7 @@ const DEPTH_MAX: usize = 4;
 /// References from one definition to the next that are followed.
 const REFERENCES_MAX: usize = 8;
 
-/// What sources, sinks and commands have in common.
+/// What sources, sinks, commands and the others have in common.
 pub struct Plugin {
     pub kind: &'static str,
     pub name: &'static str,
@@ -42,12 +42,15 @@ pub struct Setting {
     pub choices: Vec<(String, String)>,
 }
 
-/// Everything that is linked: sources, sinks, commands, each by name.
+/// Everything that is linked: sources, sinks, commands, mapping sets, demos, each by name.
 pub fn all() -> Vec<Plugin> {
     let sources = sluice_sdk::sources().into_iter().map(source);
     let sinks = sluice_sdk::sinks().into_iter().map(sink);
     let commands = sluice_sdk::commands().into_iter().map(command);
-    sources.chain(sinks).chain(commands).collect()
+    let sets = sluice_sdk::mapping_sets().into_iter().map(mapping_set);
+    let demos = sluice_sdk::demo_scenarios().into_iter().map(demo);
+    let code = sources.chain(sinks).chain(commands);
+    code.chain(sets).chain(demos).collect()
 }
 
 fn source(plugin: &sluice_sdk::SourcePlugin) -> Plugin {
@@ -110,16 +113,62 @@ fn command(plugin: &sluice_sdk::CommandPlugin) -> Plugin {
         name: plugin.name,
         version: plugin.version,
         summary: plugin.summary,
-        example: "",
-        schema: None,
-        settings: Vec::new(),
-        types: Vec::new(),
         facts: vec![format!(
             "`sluice {} --help` lists its arguments.",
             plugin.name
         )],
+        ..WITHOUT_SETTINGS
     }
 }
+
+fn mapping_set(set: &sluice_sdk::MappingSet) -> Plugin {
+    let name = set.name;
+    let mut facts = vec![format!(
+        "`mappings: builtin:{name}` in a connector takes it as it is, `import: [builtin:{name}]` in mappings of your own is the base to change it from. `sluice test builtin:{name}` runs its tests."
+    )];
+    let below = format!("{name}/");
+    let sets = crate::mapping::builtin_sets();
+    let overlays: Vec<String> = sets
+        .iter()
+        .filter(|set| set.starts_with(&below))
+        .map(|set| format!("`builtin:{set}`"))
+        .collect();
+    if !overlays.is_empty() {
+        facts.push(format!("Overlays over it: {}.", overlays.join(", ")));
+    }
+    Plugin {
+        kind: "mappings",
+        name,
+        version: set.version,
+        summary: set.summary,
+        facts,
+        ..WITHOUT_SETTINGS
+    }
+}
+
+fn demo(demo: &sluice_sdk::DemoScenario) -> Plugin {
+    Plugin {
+        kind: "demo",
+        name: demo.name,
+        version: demo.version,
+        summary: demo.summary,
+        facts: vec![format!("`sluice demo {}` runs it.", demo.name)],
+        ..WITHOUT_SETTINGS
+    }
+}
+
+/// What has no section in a config.
+const WITHOUT_SETTINGS: Plugin = Plugin {
+    kind: "",
+    name: "",
+    version: "",
+    summary: "",
+    example: "",
+    schema: None,
+    settings: Vec::new(),
+    types: Vec::new(),
+    facts: Vec::new(),
+};
 
 impl Plugin {
     /// The example as it stands in sluice.yaml, under the section it belongs to.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::import::normal;
-use crate::builtin::MAPPINGS;
+use super::super::sets;
 use crate::diagnostics::{Diagnostic, FileId, Files};
 
 /// Where a test file is.
@@ -52,10 +52,7 @@ impl TestFile {
                 }
             },
             Self::Builtin(_) => {
-                let text = MAPPINGS
-                    .get_file(path)
-                    .and_then(include_dir::File::contents_utf8)
-                    .unwrap_or_default();
+                let text = sets::text(path).unwrap_or_default();
                 let name = format!("builtin:{}", path.display());
                 Ok(files.add(name, None, text.to_owned()))
             }
@@ -94,19 +91,9 @@ pub fn find(path: &Path) -> Vec<TestFile> {
 }
 
 fn find_builtin(set: &str) -> Vec<TestFile> {
-    let mut found = Vec::new();
-    let mut folders: Vec<_> = MAPPINGS.get_dir(set).into_iter().collect();
-    while let Some(folder) = folders.pop() {
-        folders.extend(folder.dirs());
-        found.extend(
-            folder
-                .files()
-                .map(include_dir::File::path)
-                .filter(|path| is_test_file(path))
-                .map(Path::to_owned),
-        );
-    }
-    found.extend(MAPPINGS.get_file(set).map(|file| file.path().to_owned()));
-    found.sort();
-    found.into_iter().map(TestFile::Builtin).collect()
+    let set = Path::new(set);
+    sets::below(set)
+        .filter(|path| is_test_file(path) || *path == set)
+        .map(|path| TestFile::Builtin(path.to_owned()))
+        .collect()
 }

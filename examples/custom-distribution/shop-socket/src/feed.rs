@@ -68,7 +68,8 @@ async fn send(path: &str, events: &[String]) -> Result<(), String> {
         let mut answers = BufReader::new(read).lines();
         for n in 1..=events.len() {
             let answer = answers.next_line().await.map_err(say)?;
-            let answer = answer.ok_or("the connection ended")?;
+            let answer =
+                answer.ok_or_else(|| format!("{path}: the connection ended before answer {n}"))?;
             if answer != format!("ok {n}") {
                 return Err(format!("answered `{answer}`"));
             }

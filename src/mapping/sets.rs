@@ -1,0 +1,48 @@
+//! The mapping sets in the program: the files of all that are registered, as one tree.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// By path, which begins with the name of the set.
+static FILES: LazyLock<BTreeMap<PathBuf, &'static str>> = LazyLock::new(|| {
+    let sets = sluice_sdk::mapping_sets().into_iter();
+    sets.flat_map(|set| {
+        let files = (set.files)().into_iter();
+        files.map(|(path, text)| (Path::new(set.name).join(path), text))
+    })
+    .collect()
+});
+
+/// The text of a file.
+pub fn text(path: &Path) -> Option<&'static str> {
+    FILES.get(path).copied()
+}
+
+/// The files that lie directly in a folder, sorted.
+pub fn directly_in(folder: &Path) -> impl Iterator<Item = &'static Path> {
+    FILES
+        .keys()
+        .map(PathBuf::as_path)
+        .filter(move |path| path.parent() == Some(folder))
+}
+
+/// A file, or all that lie in a folder and below it, sorted.
+pub fn below(path: &Path) -> impl Iterator<Item = &'static Path> {
+    FILES
+        .keys()
+        .map(PathBuf::as_path)
+        .filter(move |file| file.starts_with(path))
+}
+
+/// Names of the sets in the program, overlays included, sorted.
+pub fn builtin_sets() -> Vec<String> {
+    let mut sets: Vec<String> = FILES
+        .keys()
+        .filter_map(|path| path.parent())
+        .map(|folder| folder.display().to_string())
+        .collect();
+    sets.sort();
+    sets.dedup();
+    sets
+}
