@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use sluice::config::Mode;
@@ -145,14 +145,26 @@ fn submission(events: u32) -> Submission {
 
 /// An engine with a source of this many events, and a connector for each flaw, named as it is.
 async fn start(folder: &Path, events: u32, panics: bool, flaws: &[&str]) -> Running {
+    start_from("here", folder, events, panics, flaws).await
+}
+
+async fn start_from(
+    source: &str,
+    folder: &Path,
+    events: u32,
+    panics: bool,
+    flaws: &[&str],
+) -> Running {
+    // Before the first line is logged: what nobody listens to then is silent for good.
+    LazyLock::force(&LOG);
     let rules = "version: 1\nrules: { all: { on: seen, emit: { id: $.id } } }\n";
     std::fs::write(folder.join("rules.yaml"), rules).expect("writable");
     let mut config = format!(
-        "version: 1\nadmin: {{ listen: \"off\" }}\nsources:\n  here: {{ type: stubborn, events: {events}, panics: {panics} }}\nconnectors:\n"
+        "version: 1\nadmin: {{ listen: \"off\" }}\nsources:\n  {source}: {{ type: stubborn, events: {events}, panics: {panics} }}\nconnectors:\n"
     );
     for flaw in flaws {
         config += &format!(
-            "  {flaw}: {{ source: here, mappings: rules.yaml, sink: {{ type: flawed, flaw: {flaw} }} }}\n"
+            "  {flaw}: {{ source: {source}, mappings: rules.yaml, sink: {{ type: flawed, flaw: {flaw} }} }}\n"
         );
     }
     let path = folder.join("sluice.yaml");
@@ -269,7 +281,7 @@ async fn a_first_check_that_never_comes_back_keeps_no_event_waiting() {
     running.shutdown().await;
 }
 
-/// Log lines of this thread.
+/// The log of this program.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -284,32 +296,34 @@ impl std::io::Write for Lines {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_source_that_does_not_stop_is_named_and_left_behind() {
+static LOG: LazyLock<Lines> = LazyLock::new(|| {
     let lines = Lines::default();
     let writer = lines.clone();
     let log = tracing_subscriber::fmt()
         .with_ansi(false)
         .with_writer(move || writer.clone());
-    let _log = tracing::subscriber::set_default(log.finish());
+    tracing::subscriber::set_global_default(log.finish()).expect("the only one");
+    lines
+});
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_does_not_stop_is_named_and_left_behind() {
+    let log = &LOG.0;
     let folder = tempfile::tempdir().expect("a folder");
-    let running = start(folder.path(), 300, false, &["none"]).await;
+    let running = start_from("stubborn-one", folder.path(), 300, false, &["none"]).await;
     let shared = running.shared();
-    assert_ne!(shared.status().sources["here"].state, "stopping");
+    assert_ne!(shared.status().sources["stubborn-one"].state, "stopping");
     until("all are delivered", &shared, |it| {
         connectors(it)["none"].events.delivered == 300
     })
     .await;
     running.shutdown().await;
-    assert_eq!(shared.status().sources["here"].state, "stopping");
-    let said = String::from_utf8(lines.0.lock().expect("not poisoned").clone()).expect("text");
+    assert_eq!(shared.status().sources["stubborn-one"].state, "stopping");
+    let said = String::from_utf8(log.lock().expect("not poisoned").clone()).expect("text");
     let named = said
         .lines()
-        .find(|line| line.contains("not stopped within 60 s"));
-    assert!(
-        named.is_some_and(|line| line.contains("source=here")),
-        "{said}"
-    );
+        .any(|it| it.contains("not stopped within 60 s") && it.contains("source=stubborn-one"));
+    assert!(named, "{said}");
 }
 
 #[tokio::test(start_paused = true)]
