@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{BODY, Sent, Settings, World, body, envelope, event, post};
-use crate::support::Sluice;
+use crate::harness::{BODY, Sent, Settings, World, body, count, envelope, event, post, sum};
+use crate::support::{Sluice, eventually};
 
 /// Bodies after which a full disk must have shown; what is written ahead takes some of them.
 const BODIES_MAX: u64 = 400;
@@ -163,4 +163,49 @@ impl Drop for SmallDisk {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_expires_from_a_full_journal_is_counted_and_nothing_else_is_lost() {
+    // More than the journal and what a connector has read ahead hold together.
+    const BODIES: u64 = 200;
+    let world = World::new(Settings {
+        journal: "max_size: 4MiB, when_full: expire_oldest",
+        ..Settings::default()
+    })
+    .await;
+    world
+        .fault(serde_json::json!({"mode": "status", "status": 503, "times": 0}))
+        .await;
+    let mut sluice = world.start();
+    for n in 0..BODIES {
+        assert_eq!(send(&sluice, n).await.0, 200, "nobody is pushed back");
+    }
+    let told = sluice.wait_for_line("the journal is full: the oldest ");
+    assert!(told.contains("ERROR"), "{told}");
+    world.mend().await;
+    let mut stops = 0;
+    let status = loop {
+        let arrived = || world.double.accepted() + world.duplicates();
+        let before = arrived();
+        eventually("documents arrive", || arrived() > before).await;
+        assert_eq!(sluice.stop(), Some(0));
+        let status = world.status();
+        if count(&status["connectors"]["braze-to-segment"]["events"]["waiting"]) == 0 {
+            break status;
+        }
+        stops += 1;
+        assert!(stops < BODIES, "it is drained in the end");
+        sluice = world.start();
+    };
+    let events = &status["connectors"]["braze-to-segment"]["events"];
+    assert_eq!(events["received"], BODIES * BODY, "{events}");
+    let (expired, delivered) = (count(&events["expired"]), count(&events["delivered"]));
+    assert!(expired > 0 && delivered > 0, "{events}");
+    // Not by type: that went with the events.
+    let ends = delivered + expired + sum(&events["dead"]) + sum(&events["skipped"]);
+    assert_eq!(ends, BODIES * BODY, "{events}");
+    assert_eq!(status["sources"]["braze"]["taken"], BODIES * BODY);
+    assert_eq!(world.double.accepted(), delivered, "{events}");
+    assert_eq!(world.dead_letters().len() as u64, sum(&events["dead"]));
 }
