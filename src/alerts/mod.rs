@@ -68,7 +68,10 @@ impl AlertSetup {
             .filter(|(name, (source, _))| match topic {
                 Topic::Connector(of) | Topic::DeadLetters(of) | Topic::Expired(of) => of == *name,
                 Topic::Source(of) | Topic::SetAside(of) | Topic::Lost(of) => of == source,
-                Topic::Journal | Topic::Disk => true,
+                Topic::LeavingLetters(of) | Topic::ExpiredLetters(of) => of
+                    .strip_prefix("source:")
+                    .map_or(of == *name, |of| of == source),
+                Topic::Journal | Topic::Disk | Topic::Config => true,
             })
             .flat_map(|(_, (_, contacts))| contacts.clone())
             .collect();
@@ -123,9 +126,10 @@ pub async fn watch(setup: AlertSetup, shared: Arc<Shared>, stop: Stop) {
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
         // A reload may have brought other contacts.
-        watcher.setup.connectors = contacts_of(&shared.config());
+        let config = shared.config();
+        watcher.setup.connectors = contacts_of(&config);
         let status = shared.status();
-        watcher.look(&status);
+        watcher.look(&status, &config);
         watcher.save(&shared, &status).await;
     }
     while posts.join_next().await.is_some() {}
@@ -145,9 +149,10 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn look(&mut self, status: &Status) {
+    fn look(&mut self, status: &Status, config: &Config) {
         let now_ms = Timestamp::now().as_millisecond();
-        let seen = self.observer.observe(status, now_ms);
+        let letters = &config.journal.dead_letters;
+        let seen = self.observer.observe(status, letters, now_ms);
         let notices = self.policy.look(&seen, now_ms);
         if notices.is_empty() {
             return;
@@ -157,6 +162,7 @@ impl Watcher {
             config: &self.setup.config,
             host: &self.host,
             when_full: self.setup.when_full,
+            letters,
             full_in: self.observer.full_in(&status.journal),
             now_ms,
         };

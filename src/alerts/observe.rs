@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::policy::{
-    FILLING, FULL, HELD, NEARLY_FULL, Observation, REFUSES, SILENT, STALLED, State, Topic, WELL,
+    FILLING, FULL, HELD, LEAVING, NEARLY_FULL, Observation, REFUSED, REFUSES, SILENT, STALLED,
+    State, Topic, WELL,
 };
-use crate::engine::status::{ConnectorStatus, JournalStatus, SourceStatus, Status};
+use crate::config::DeadLettersConfig;
+use crate::engine::status::{ConfigStatus, ConnectorStatus, JournalStatus, SourceStatus, Status};
 
 /// A connector that gets nothing through for this long is told of, though it tries by itself.
 const STALLED_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -18,6 +20,12 @@ pub const NEARLY_FULL_PERCENT: u64 = 90;
 const FULL_PERCENT: u64 = 99;
 /// It must fall this far below a mark before that is over, in percent of the limit.
 const FALL_PERCENT: u64 = 10;
+/// Dead letters are told of when this part of their time is left, …
+const LEAVING_PART: u32 = 4;
+/// … and not earlier than this long before they leave.
+const LEAVING_BEFORE_MAX: Duration = Duration::from_secs(3 * 86_400);
+/// Share of their limit, in percent, from which dead letters are about to leave by size.
+const LEAVING_PERCENT: u64 = 90;
 /// How far back the speed of the journal is looked at, and how often.
 const TREND_SAMPLES_MAX: usize = 16;
 const TREND_EVERY_MS: i64 = 60_000;
@@ -39,8 +47,24 @@ struct Progress {
 
 impl Observer {
     /// Look at one status.
-    pub fn observe(&mut self, status: &Status, now_ms: i64) -> Observation {
+    pub fn observe(
+        &mut self,
+        status: &Status,
+        letters: &DeadLettersConfig,
+        now_ms: i64,
+    ) -> Observation {
         let mut seen = Observation::default();
+        for (owner, of_owner) in &status.dead_letters {
+            let state = match leaving(status, letters, owner, now_ms) {
+                Some(_) => LEAVING,
+                None => WELL,
+            };
+            seen.conditions
+                .insert(Topic::LeavingLetters(owner.clone()), state);
+            let expired = of_owner.left.expired.clone();
+            seen.counts
+                .insert(Topic::ExpiredLetters(owner.clone()), expired);
+        }
         for (name, connector) in &status.connectors {
             let state = self.connector(name, connector, now_ms);
             if let Some(state) = state {
@@ -68,6 +92,9 @@ impl Observer {
         seen.conditions.insert(Topic::Journal, self.journal);
         if let Some(state) = disk(status) {
             seen.conditions.insert(Topic::Disk, state);
+        }
+        if let Some(state) = config(&status.config) {
+            seen.conditions.insert(Topic::Config, state);
         }
         seen
     }
@@ -161,8 +188,54 @@ fn fill(journal: &JournalStatus, is_full: bool, before: State) -> State {
 
 /// How much of the limit holds events that are not settled.
 pub fn percent(journal: &JournalStatus) -> u64 {
-    let share = u128::from(journal.unsettled_bytes) * 100 / u128::from(journal.bytes_max.max(1));
+    share(journal.unsettled_bytes, journal.bytes_max)
+}
+
+/// A part of a whole in percent.
+fn share(part: u64, whole: u64) -> u64 {
+    let share = u128::from(part) * 100 / u128::from(whole.max(1));
     u64::try_from(share).unwrap_or(100)
+}
+
+/// Why dead letters are removed soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leaving {
+    /// The oldest leaves then, milliseconds since 1970.
+    ByAge(i64),
+    /// All letters together take this much of their limit, in percent; these are the most.
+    BySize(u64),
+}
+
+/// Whether, and why, letters of this owner leave soon.
+pub fn leaving(
+    status: &Status,
+    limits: &DeadLettersConfig,
+    owner: &str,
+    now_ms: i64,
+) -> Option<Leaving> {
+    let of_owner = status.dead_letters.get(owner)?;
+    let oldest = of_owner.oldest?;
+    if let Some(retain) = limits.retain {
+        let millis = |duration: Duration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        let leaves_ms = oldest.as_millisecond().saturating_add(millis(retain));
+        let before = (retain / LEAVING_PART).min(LEAVING_BEFORE_MAX);
+        if leaves_ms.saturating_sub(now_ms) <= millis(before) {
+            return Some(Leaving::ByAge(leaves_ms));
+        }
+    }
+    let all = || status.dead_letters.values().map(|letters| letters.bytes);
+    let percent = share(all().sum(), limits.max_size);
+    let has_most = all().max() == Some(of_owner.bytes);
+    (has_most && percent >= LEAVING_PERCENT).then_some(Leaving::BySize(percent))
+}
+
+/// What somebody was answered is no news, and does not change what was told.
+fn config(config: &ConfigStatus) -> Option<State> {
+    match (&config.problem, config.is_unanswered) {
+        (None, _) => Some(WELL),
+        (Some(_), true) => Some(REFUSED),
+        (Some(_), false) => None,
+    }
 }
 
 /// A full journal is no trouble of the disk; that is told by how full it is.
@@ -183,6 +256,7 @@ fn disk(status: &Status) -> Option<State> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::dead_letters::LettersStatus;
     use crate::engine::status::Held;
 
     fn connector(waiting: u64, delivered: u64) -> ConnectorStatus {
@@ -197,7 +271,7 @@ mod tests {
         status
             .connectors
             .insert("orders".to_owned(), connector.clone());
-        let seen = observer.observe(&status, now_ms);
+        let seen = observer.observe(&status, &DeadLettersConfig::default(), now_ms);
         seen.conditions
             .get(&Topic::Connector("orders".to_owned()))
             .copied()
@@ -250,6 +324,64 @@ mod tests {
             (at(85, NEARLY_FULL), at(79, NEARLY_FULL)),
             (NEARLY_FULL, FILLING)
         );
+    }
+
+    /// Letters of two owners: the oldest of `orders` came at 0, `other` has fewer.
+    fn letters(bytes: u64) -> Status {
+        let of = |bytes| LettersStatus {
+            bytes,
+            oldest: Some(jiff::Timestamp::UNIX_EPOCH),
+            ..LettersStatus::default()
+        };
+        let mut status = Status::default();
+        status.dead_letters.insert("orders".to_owned(), of(bytes));
+        status.dead_letters.insert("other".to_owned(), of(1));
+        status
+    }
+
+    #[test]
+    fn dead_letters_leave_soon_when_a_quarter_of_their_time_or_three_days_are_left() {
+        const HOUR: i64 = 3_600_000;
+        let at = |retain_hours: u64, now_ms| {
+            let limits = DeadLettersConfig {
+                retain: Some(Duration::from_secs(retain_hours * 3600)),
+                max_size: 1 << 30,
+            };
+            leaving(&letters(5), &limits, "orders", now_ms)
+        };
+        assert_eq!(at(4, 3 * HOUR - 1), None);
+        assert_eq!(at(4, 3 * HOUR), Some(Leaving::ByAge(4 * HOUR)));
+        assert_eq!(at(90 * 24, 87 * 24 * HOUR - 1), None);
+        assert_eq!(
+            at(90 * 24, 87 * 24 * HOUR),
+            Some(Leaving::ByAge(90 * 24 * HOUR))
+        );
+    }
+
+    #[test]
+    fn dead_letters_near_their_limit_leave_where_there_are_most() {
+        let limits = DeadLettersConfig {
+            retain: None,
+            max_size: 100,
+        };
+        let of = |owner, bytes| leaving(&letters(bytes), &limits, owner, 0);
+        assert_eq!(of("orders", 88), None);
+        assert_eq!(of("orders", 89), Some(Leaving::BySize(90)));
+        assert_eq!(of("other", 89), None);
+    }
+
+    #[test]
+    fn a_refused_config_is_news_only_when_nobody_was_answered() {
+        let of = |problem: Option<&str>, is_unanswered| {
+            config(&ConfigStatus {
+                problem: problem.map(str::to_owned),
+                is_unanswered,
+                ..ConfigStatus::default()
+            })
+        };
+        assert_eq!(of(None, false), Some(WELL));
+        assert_eq!(of(Some("x"), true), Some(REFUSED));
+        assert_eq!(of(Some("x"), false), None);
     }
 
     #[test]

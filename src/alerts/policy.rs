@@ -25,6 +25,11 @@ pub enum Topic {
     Connector(String),
     /// Dead letters of a connector, by reason: a count.
     DeadLetters(String),
+    /// Whether dead letters are about to be removed by age or size: [`WELL`] or [`LEAVING`]. The name
+    /// is a connector or `source:NAME`, as everywhere with dead letters.
+    LeavingLetters(String),
+    /// Dead letters that were removed by age or size, by reason: a count. Named as above.
+    ExpiredLetters(String),
     /// Events of a connector that were removed from a full journal: a count.
     Expired(String),
     /// A source from which events should come: [`WELL`] or [`SILENT`].
@@ -37,6 +42,8 @@ pub enum Topic {
     Journal,
     /// Whether the disk takes what is written: [`WELL`] or [`REFUSES`].
     Disk,
+    /// The config in the files, which a reload should have put to work: [`WELL`] or [`REFUSED`].
+    Config,
 }
 
 /// A state of a condition; a higher one is worse.
@@ -57,6 +64,10 @@ pub const NEARLY_FULL: State = 2;
 pub const FULL: State = 3;
 /// Of the disk: it does not take what is written.
 pub const REFUSES: State = 1;
+/// Of dead letters: some are removed soon.
+pub const LEAVING: State = 1;
+/// Of the config: it is wrong, the one before goes on.
+pub const REFUSED: State = 1;
 
 /// What was seen at one moment.
 #[derive(Debug, Clone, Default)]

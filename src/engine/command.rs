@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info};
 
 use super::prepare::{Prepared, prepare};
-use super::reload::{Reloader, paths};
+use super::reload::{Asked, Reloader, paths};
 use super::run::Running;
 use super::signals::{Hangups, asked_to_stop};
 use super::watch::watch;
@@ -157,6 +157,6 @@ async fn reload_on_hangup(mut hangups: Hangups, reloader: Arc<Reloader>, stop: S
             () = hangups.next() => {}
         }
         // Told in the log by the reload itself.
-        let _ = reloader.reload("SIGHUP").await;
+        let _ = reloader.reload(Asked::Hangup).await;
     }
 }

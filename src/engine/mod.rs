@@ -33,7 +33,7 @@ mod watch;
 
 pub use command::{RunOptions, run_command};
 pub use lanes::{Lanes, PauseError};
-pub use reload::{Changes, Refused, Reloader};
+pub use reload::{Asked, Changes, Refused, Reloader};
 pub use run::Running;
 pub use shared::Shared;
 pub use signals::asked_to_stop;

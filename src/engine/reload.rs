@@ -49,6 +49,17 @@ pub struct Changes {
     pub needs_restart: Vec<String>,
 }
 
+/// Who wants a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    /// Somebody who waits for the answer.
+    Admin,
+    /// SIGHUP: nobody gets an answer.
+    Hangup,
+    /// A file has changed: nobody gets an answer.
+    Watch,
+}
+
 /// A config that was not taken; the one before goes on.
 #[derive(Debug, Clone)]
 pub struct Refused {
@@ -79,13 +90,13 @@ impl Reloader {
         self.read.lock().await.clone()
     }
 
-    /// Read, check, and switch. `why` is for the log.
+    /// Read, check, and switch.
     ///
     /// # Errors
     /// When the config is wrong, or a connector cannot go on under it: nothing was changed then.
-    pub async fn reload(&self, why: &str) -> Result<Changes, Refused> {
+    pub async fn reload(&self, asked: Asked) -> Result<Changes, Refused> {
         let mut read = self.read.lock().await;
-        info!("reading {} again: {why}", self.path.display());
+        info!("reading {} again: {}", self.path.display(), asked.why());
         let (prepared, files) = self.prepared().await;
         if !files.is_empty() {
             *read = files;
@@ -97,7 +108,9 @@ impl Reloader {
         match &switched {
             Ok(changes) => told(changes),
             Err(refused) => {
-                self.lanes.shared().refused_config(refused.text.clone());
+                self.lanes
+                    .shared()
+                    .refused_config(refused.text.clone(), asked != Asked::Admin);
                 error!(
                     "the new config is not taken, the one before goes on:\n{}",
                     refused.text.trim_end()
@@ -263,6 +276,16 @@ impl Reloader {
             told.push("alerts: the settings have changed".to_owned());
         }
         told
+    }
+}
+
+impl Asked {
+    fn why(self) -> &'static str {
+        match self {
+            Self::Admin => "asked by the admin API",
+            Self::Hangup => "SIGHUP",
+            Self::Watch => "a file has changed",
+        }
     }
 }
 

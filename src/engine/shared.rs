@@ -173,15 +173,17 @@ impl Shared {
             reloads: before.reloads + 1,
             reloads_failed: before.reloads_failed,
             problem: None,
+            is_unanswered: false,
             needs_restart,
         };
     }
 
-    /// A new config was refused.
-    pub(super) fn refused_config(&self, problem: String) {
+    /// A new config was refused, and whoever asked for it may not know.
+    pub(super) fn refused_config(&self, problem: String, is_unanswered: bool) {
         let mut running = self.config.write().unwrap_or_else(PoisonError::into_inner);
         running.status.reloads_failed += 1;
         running.status.problem = Some(problem);
+        running.status.is_unanswered = is_unanswered;
     }
 
     /// A snapshot. `received` is read after the settled parts, so `waiting` is never too small.

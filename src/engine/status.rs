@@ -75,6 +75,9 @@ pub struct ConfigStatus {
     pub reloads_failed: u64,
     /// What the last reload was refused for, until one is taken.
     pub problem: Option<String>,
+    /// That one was asked for by nobody who got the answer: by SIGHUP or a changed file.
+    #[serde(default)]
+    pub is_unanswered: bool,
     /// What the files say otherwise and only a restart puts to work.
     pub needs_restart: Vec<String>,
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use sluice_sdk::Stop;
 
-use super::reload::Reloader;
+use super::reload::{Asked, Reloader};
 
 /// How often files are looked at. A change must be there twice, so that no half-written file is read.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub(super) async fn watch(reloader: Arc<Reloader>, read_at: SystemTime, stop: St
         let now = look(&reloader).await;
         if now != loaded && now == before {
             // Told in the log by the reload itself.
-            let _ = reloader.reload("a file has changed").await;
+            let _ = reloader.reload(Asked::Watch).await;
             // Other files may belong to it now. A change of the same ones meanwhile is seen next.
             let after = look(&reloader).await;
             let same_files = after.len() == now.len()

@@ -17,7 +17,7 @@ use subtle::ConstantTimeEq;
 use tokio::task::JoinHandle;
 
 use super::metrics::metrics;
-use crate::engine::{PauseError, Reloader, Shared};
+use crate::engine::{Asked, PauseError, Reloader, Shared};
 
 /// Listen, and serve until `stop`.
 ///
@@ -135,7 +135,7 @@ fn refuse(code: StatusCode, text: &str) -> Response {
 
 async fn reload(State(reloader): State<Arc<Reloader>>) -> Response {
     // A task of its own: a client that goes away must not leave half of it.
-    let done = tokio::spawn(async move { reloader.reload("asked by the admin API").await }).await;
+    let done = tokio::spawn(async move { reloader.reload(Asked::Admin).await }).await;
     match done {
         Ok(Ok(changes)) => Json(changes).into_response(),
         Ok(Err(refused)) => (

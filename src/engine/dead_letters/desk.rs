@@ -67,6 +67,9 @@ pub struct LettersStatus {
     pub held: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Since when the oldest of them is here.
+    #[serde(default)]
+    pub oldest: Option<Timestamp>,
     /// Those that have left.
     #[serde(flatten)]
     pub left: LetterAccount,
@@ -340,11 +343,27 @@ impl Letters {
                 ever: totals.next_number,
                 held: totals.count,
                 bytes: totals.bytes,
+                oldest: self.oldest(&connector)?,
                 left: self.account(&connector)?,
             };
             all.insert(connector, status);
         }
         Ok(all)
+    }
+
+    fn oldest(&self, connector: &str) -> Result<Option<Timestamp>, LettersError> {
+        /// All of a letter that is needed here.
+        #[derive(Deserialize)]
+        struct Head {
+            at: Timestamp,
+        }
+        let first = self.store.dead_letters(Some(connector), None, 1)?;
+        let Some((key, bytes)) = first.first() else {
+            return Ok(None);
+        };
+        serde_json::from_slice(bytes)
+            .map(|head: Head| Some(head.at))
+            .map_err(|problem| LettersError::Damaged(key.clone(), problem.to_string()))
     }
 
     fn account(&self, connector: &str) -> Result<LetterAccount, LettersError> {
