@@ -260,7 +260,7 @@ fn a_demo_that_is_not_named_or_not_there_is_answered_with_the_list() {
         assert_eq!(answer.status.code(), Some(2));
         let said = String::from_utf8_lossy(&answer.stderr).into_owned();
         for name in ["shop_to_ledger", "braze_to_segment"] {
-            let line = format!("our-sluice demo {name}: ");
+            let line = format!(" demo {name}: ");
             assert!(said.contains(&line), "{line} is not in:\n{said}");
         }
     }
