@@ -410,3 +410,29 @@ async fn a_test_message_says_by_its_exit_code_whether_it_went() {
     );
     assert!(said.contains("451"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_config_that_nobody_was_answered_about_is_told_with_its_place_and_its_end() {
+    let world = World::new("interval: 1s").await;
+    let sluice = Sluice::start(&world.config);
+    let hang_up = || {
+        let sent = std::process::Command::new("kill")
+            .args(["-HUP", &sluice.pid().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+    };
+    let good = std::fs::read_to_string(&world.config).expect("a config");
+    let wrong = good.replace("source: braze\n", "source: braz\n");
+    std::fs::write(&world.config, wrong).expect("a writable folder");
+    hang_up();
+    let told = world.mail.gets("config: the new one is wrong").await;
+    assert!(told.text.contains("sluice.yaml:7:13"), "{}", told.text);
+    assert!(told.text.contains("config 1, as before"), "{}", told.text);
+    assert!(!told.text.contains("secret-token"), "{}", told.text);
+
+    std::fs::write(&world.config, good).expect("a writable folder");
+    hang_up();
+    let well = world.mail.gets("config: the files are taken again").await;
+    assert!(well.text.contains("runs as config 2"), "{}", well.text);
+    assert_eq!(sluice.stop(), Some(0));
+}
