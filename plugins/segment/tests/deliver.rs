@@ -382,3 +382,10 @@ async fn the_double_leads_a_sink_to_itself() {
     assert_eq!(received.body["userId"], "u-1");
     assert!(double.document("c").is_none());
 }
+
+#[test]
+fn what_is_sent_with_gzip_is_smaller() {
+    let body = br#"{"type":"track","event":"Email Opened"},"#.repeat(100);
+    let packed = sluice_segment::protocol::gzip(&body).expect("there is room");
+    assert!(packed.len() * 5 < body.len(), "{} bytes", packed.len());
+}
