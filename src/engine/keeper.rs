@@ -141,7 +141,7 @@ impl Keeper {
         for (received_ms, hashes) in ids {
             self.intake
                 .store
-                .remember(&self.intake.name, hashes, *received_ms)?;
+                .remember(hashes, *received_ms)?;
         }
         self.intake.store.commit(&StoreCommit {
             connector: keeper_key(&self.intake.name),

@@ -5,9 +5,12 @@
 //! connectors     connector                        the engine's blob: cursor and account
 //! dead_letters   connector 0x00 number(8)         the engine's JSON
 //! dead_totals    connector                        next number(8) count(8) bytes(8)
-//! seen           source 0x00 hash(16)             received, ms since 1970 (8)
-//! seen_by_time   received(8) counter(8)           source 0x00 hash(16)…, one entry a `remember`
+//! seen_ids       hash(16) of source and id        received, ms since 1970 (8)
+//! seen_by_time   received(8) counter(8)           0x00 hash(16)…, one entry a `remember`
 //! ```
+//! A folder of an early version has `seen` too, with the keys `source 0x00 hash(16)` and the source in
+//! front of its entries by time: it is asked as well, and forgotten like the others, but not added to.
+//!
 //! Numbers are big-endian, so that keys sort by them. A commit is one atomic batch and reaches
 //! the operating system before it returns: it survives the end of the process, and power loss
 //! after [`Store::sync`]. An older cursor only means that documents are sent again.
@@ -122,7 +125,9 @@ struct Keyspaces {
     connectors: Keyspace,
     dead_letters: Keyspace,
     dead_totals: Keyspace,
-    seen: Keyspace,
+    seen_ids: Keyspace,
+    /// Of a folder that an early version began.
+    seen: Option<Keyspace>,
     seen_by_time: Keyspace,
 }
 
@@ -138,11 +143,15 @@ impl Keyspaces {
                 KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
             })
         };
-        let seen = database.keyspace("seen", seen_options)?;
+        let seen = database
+            .keyspace_exists("seen")
+            .then(|| database.keyspace("seen", seen_options))
+            .transpose()?;
         Ok(Keyspaces {
             connectors: keyspace("connectors")?,
             dead_letters: keyspace("dead_letters")?,
             dead_totals: keyspace("dead_totals")?,
+            seen_ids: database.keyspace("seen_ids", seen_options)?,
             seen,
             seen_by_time: keyspace("seen_by_time")?,
             database,
@@ -444,19 +453,20 @@ impl Store {
         })
     }
 
-    /// Whether an event id (hashed) of this source was remembered and not forgotten since.
+    /// Whether an event id was remembered and not forgotten since; `id_hash` is of source and id.
     pub fn is_seen(&self, source: &str, id_hash: &[u8; 16]) -> Result<bool, StoreError> {
-        self.with(|open| Ok(open.seen.contains_key(seen_key(source, id_hash))?))
+        self.with(|open| {
+            Ok(open.seen_ids.contains_key(id_hash)?
+                || match &open.seen {
+                    Some(seen) => seen.contains_key(early_key(source.as_bytes(), id_hash))?,
+                    None => false,
+                })
+        })
     }
 
     /// Remember event ids. Call it after their events are durable: an id that is remembered
     /// without its event would make the upstream's next try vanish.
-    pub fn remember(
-        &self,
-        source: &str,
-        id_hashes: &[[u8; 16]],
-        received_ms: i64,
-    ) -> Result<(), StoreError> {
+    pub fn remember(&self, id_hashes: &[[u8; 16]], received_ms: i64) -> Result<(), StoreError> {
         if id_hashes.is_empty() {
             return Ok(());
         }
@@ -465,11 +475,12 @@ impl Store {
             .remembered
             .fetch_add(1, Ordering::Relaxed)
             .to_be_bytes();
-        let entry = [source.as_bytes(), &[0], id_hashes.as_flattened()].concat();
+        let entry = [&[0], id_hashes.as_flattened()].concat();
         self.with(|open| {
             let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
             for id_hash in id_hashes {
-                batch.insert(&open.seen, seen_key(source, id_hash), time);
+                // No longer than what the store keeps in place, without a pointer to follow.
+                batch.insert(&open.seen_ids, id_hash, time);
             }
             batch.insert(
                 &open.seen_by_time,
@@ -512,14 +523,16 @@ fn forget_some(open: &Keyspaces, end: &[u8; 8]) -> Result<(usize, u64), StoreErr
             .ok_or_else(broken)?;
         let (source, hashes) = (&value[..zero], &value[zero + 1..]);
         for hash in hashes.chunks_exact(16) {
-            let seen = [source, &[0], hash].concat();
+            let (keyspace, key) = match &open.seen {
+                Some(seen) if !source.is_empty() => (seen, early_key(source, hash)),
+                _ => (&open.seen_ids, hash.to_vec()),
+            };
             // An id remembered again since then has a later entry, which forgets it.
-            if open
-                .seen
-                .get(&seen)?
+            if keyspace
+                .get(&key)?
                 .is_some_and(|seen_at| *seen_at == *time)
             {
-                batch.remove(&open.seen, seen);
+                batch.remove(keyspace, key);
                 ids += 1;
             }
         }
@@ -529,8 +542,8 @@ fn forget_some(open: &Keyspaces, end: &[u8; 8]) -> Result<(usize, u64), StoreErr
     Ok((entries, ids))
 }
 
-fn seen_key(source: &str, id_hash: &[u8; 16]) -> Vec<u8> {
-    [source.as_bytes(), &[0], id_hash].concat()
+fn early_key(source: &[u8], id_hash: &[u8]) -> Vec<u8> {
+    [source, &[0], id_hash].concat()
 }
 
 fn letter_key(key: &DeadLetterKey) -> Vec<u8> {
@@ -709,15 +722,14 @@ mod tests {
         let hash = |n: u64| [n.to_be_bytes(), [0; 8]].concat().try_into().unwrap();
         for n in 0..1000 {
             store
-                .remember("orders", &[hash(n), hash(n + 5000)], n as i64)
+                .remember(&[hash(n), hash(n + 5000)], n as i64)
                 .unwrap();
         }
-        store.remember("orders", &[hash(3)], 2000).unwrap();
-        store.remember("other", &[hash(4)], 2000).unwrap();
+        store.remember(&[hash(3)], 2000).unwrap();
         drop(store);
         let store = open(&folder);
         assert!(store.is_seen("orders", &hash(1)).unwrap());
-        assert!(!store.is_seen("other", &hash(1)).unwrap());
+        assert!(!store.is_seen("orders", &hash(1000)).unwrap());
         assert_eq!(store.forget_before(600).unwrap(), 1199);
         assert!(!store.is_seen("orders", &hash(599)).unwrap());
         assert!(store.is_seen("orders", &hash(600)).unwrap());
@@ -725,7 +737,7 @@ mod tests {
             store.is_seen("orders", &hash(3)).unwrap(),
             "it came again later"
         );
-        assert_eq!(store.forget_before(i64::MAX).unwrap(), 802);
-        assert!(!store.is_seen("other", &hash(4)).unwrap());
+        assert_eq!(store.forget_before(i64::MAX).unwrap(), 801);
+        assert!(!store.is_seen("orders", &hash(3)).unwrap());
     }
 }
