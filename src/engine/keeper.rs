@@ -139,9 +139,7 @@ impl Keeper {
     /// The ids first: were the state ahead of them, a crash between would let a duplicate pass.
     fn save(&self, ids: &[(i64, Vec<IdHash>)]) -> Result<(), StoreError> {
         for (received_ms, hashes) in ids {
-            self.intake
-                .store
-                .remember(hashes, *received_ms)?;
+            self.intake.store.remember(hashes, *received_ms)?;
         }
         self.intake.store.commit(&StoreCommit {
             connector: keeper_key(&self.intake.name),

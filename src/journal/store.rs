@@ -528,10 +528,7 @@ fn forget_some(open: &Keyspaces, end: &[u8; 8]) -> Result<(usize, u64), StoreErr
                 _ => (&open.seen_ids, hash.to_vec()),
             };
             // An id remembered again since then has a later entry, which forgets it.
-            if keyspace
-                .get(&key)?
-                .is_some_and(|seen_at| *seen_at == *time)
-            {
+            if keyspace.get(&key)?.is_some_and(|seen_at| *seen_at == *time) {
                 batch.remove(keyspace, key);
                 ids += 1;
             }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 /// One request of the upstream, ready for the journal: the body as it came and the place of each
 /// event in it. Everything in it becomes durable together or not at all.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Submission {
     /// The bytes as they arrived (after decompression). Events are slices of it.
     pub body: Bytes,

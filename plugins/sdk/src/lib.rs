@@ -26,6 +26,7 @@ pub mod conformance;
 pub mod debug_form;
 mod document;
 mod event;
+pub mod json;
 mod registry;
 mod secret;
 mod sink;

@@ -1,14 +1,12 @@
 //! One strict pass over the bytes of an event: is it JSON, and where do the wanted members stand?
 //!
-//! The grammar is RFC 8259 as serde_json reads it into a tree: what it refuses is refused here (bad
-//! escapes and lone surrogates, control characters, numbers such as `01`, more than
-//! [`DEPTH_MAX`] levels). Nothing is copied and nothing is parsed into a number or a text; a
-//! member is found as the span of its raw bytes. Of two members of one name the last one counts.
+//! The grammar is the one of [`sluice_sdk::json`]. A member is found as the span of its raw bytes. Of
+//! two members of one name the last one counts.
+
+use sluice_sdk::json::{DEPTH_MAX, Refused, Scanner};
 
 use super::trie::{NodeId, Trie};
 
-/// As deep as serde_json goes.
-const DEPTH_MAX: u32 = 127;
 /// Members of one object whose heads are remembered …
 const HEADS_MAX: usize = 64;
 /// … those that are no longer than this, in bytes.
@@ -45,10 +43,6 @@ impl Span {
             .unwrap_or_default()
     }
 }
-
-/// Not JSON, or more than this pass takes; serde_json says which.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refused;
 
 /// How members were written before: events of one type have the same names in the same order, so
 /// that a name is compared with what is likely there instead of being read and looked up.
@@ -110,69 +104,15 @@ pub fn scan(
     if u32::try_from(text.len()).is_err() {
         return Err(Refused);
     }
-    let mut scanner = Scanner {
-        bytes: text.as_bytes(),
-        at: 0,
-    };
+    let mut scanner = Scanner::new(text);
     let mut wanted = Wanted {
         trie,
         habits,
         spans,
     };
     scanner.space();
-    scanner.wanted(&mut wanted, Trie::ROOT, 0)?;
-    scanner.space();
-    if scanner.at == scanner.bytes.len() {
-        Ok(())
-    } else {
-        Err(Refused)
-    }
-}
-
-/// Call `each` with the raw name (without its quotes) and the raw value of every member of an object.
-///
-/// `object` has been scanned before.
-///
-/// # Errors
-/// When it is no object, or `each` refuses.
-pub fn members<'a>(
-    object: &'a str,
-    mut each: impl FnMut(&'a str, &'a str) -> Result<(), Refused>,
-) -> Result<(), Refused> {
-    let mut scanner = Scanner {
-        bytes: object.as_bytes(),
-        at: 0,
-    };
-    scanner.sequence(b'{', b'}', |scanner| {
-        let (start, end) = scanner.name()?;
-        let from = scanner.at;
-        scanner.skip(0)?;
-        each(&object[start..end], &object[from..scanner.at])
-    })
-}
-
-/// Call `each` with the raw value of every item of a list.
-///
-/// # Errors
-/// When it is no list, or `each` refuses.
-pub fn items<'a, E: From<Refused>>(
-    list: &'a str,
-    mut each: impl FnMut(&'a str) -> Result<(), E>,
-) -> Result<(), E> {
-    let mut scanner = Scanner {
-        bytes: list.as_bytes(),
-        at: 0,
-    };
-    scanner.sequence(b'[', b']', |scanner| {
-        let from = scanner.at;
-        scanner.skip(0)?;
-        each(&list[from..scanner.at])
-    })
-}
-
-struct Scanner<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    wanted.value(&mut scanner, Trie::ROOT, 0)?;
+    scanner.finish()
 }
 
 struct Wanted<'a> {
@@ -181,244 +121,60 @@ struct Wanted<'a> {
     spans: &'a mut [Span],
 }
 
-impl Scanner<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn space(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.at += 1;
-        }
-    }
-
-    fn expect(&mut self, byte: u8) -> Result<(), Refused> {
-        if self.peek() == Some(byte) {
-            self.at += 1;
-            return Ok(());
-        }
-        Err(Refused)
-    }
-
-    /// Everything between two brackets, `one` by one.
-    fn sequence<E: From<Refused>>(
-        &mut self,
-        open: u8,
-        close: u8,
-        mut one: impl FnMut(&mut Self) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.expect(open)?;
-        self.space();
-        if self.peek() == Some(close) {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            one(self)?;
-            self.space();
-            match self.peek() {
-                Some(b',') => self.at += 1,
-                Some(byte) if byte == close => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return Err(Refused.into()),
-            }
-            self.space();
-        }
-    }
-
-    /// A member's name and the colon: where the name stands, without its quotes.
-    fn name(&mut self) -> Result<(usize, usize), Refused> {
-        self.expect(b'"')?;
-        let start = self.at;
-        self.string()?;
-        let end = self.at - 1;
-        self.space();
-        self.expect(b':')?;
-        self.space();
-        Ok((start, end))
-    }
-
+impl Wanted<'_> {
     /// A value of which some members are wanted.
-    fn wanted(&mut self, wanted: &mut Wanted<'_>, node: NodeId, depth: u32) -> Result<(), Refused> {
-        let start = self.at;
-        if self.peek() == Some(b'{') && wanted.trie.has_children(node) {
+    fn value(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        node: NodeId,
+        depth: u32,
+    ) -> Result<(), Refused> {
+        let start = scanner.at();
+        if scanner.peek() == Some(b'{') && self.trie.has_children(node) {
             if depth >= DEPTH_MAX {
                 return Err(Refused);
             }
             let mut next = 0;
-            self.sequence(b'{', b'}', |scanner| {
-                let child = scanner.head(wanted, node, &mut next)?;
+            scanner.sequence(b'{', b'}', |scanner| {
+                let child = self.head(scanner, node, &mut next)?;
                 let Some(child) = child else {
                     return scanner.skip(depth + 1);
                 };
-                if wanted.spans[child.index()].is_present() {
-                    wanted.spans[wanted.trie.below(child)].fill(Span::ABSENT);
+                if self.spans[child.index()].is_present() {
+                    self.spans[self.trie.below(child)].fill(Span::ABSENT);
                 }
-                scanner.wanted(wanted, child, depth + 1)
+                self.value(scanner, child, depth + 1)
             })?;
         } else {
-            self.skip(depth)?;
+            scanner.skip(depth)?;
         }
-        wanted.spans[node.index()] = Span::new(start, self.at);
+        self.spans[node.index()] = Span::new(start, scanner.at());
         Ok(())
     }
 
     /// A member up to its value: the node that it is.
+    #[inline]
     fn head(
         &mut self,
-        wanted: &mut Wanted<'_>,
+        scanner: &mut Scanner<'_>,
         node: NodeId,
         next: &mut usize,
     ) -> Result<Option<NodeId>, Refused> {
-        let rest = &self.bytes[self.at..];
-        if let Some((place, head)) = wanted.habits.find(node, *next, rest) {
+        let rest = scanner.rest();
+        if let Some((place, head)) = self.habits.find(node, *next, rest) {
             *next = place + 1;
-            self.at += head.raw.len();
-            self.space();
+            scanner.advance(head.raw.len());
+            scanner.space();
             return Ok(head.child);
         }
-        let from = self.at;
-        let (start, end) = self.name()?;
-        let child = wanted.trie.child(node, &self.bytes[start..end]);
-        let raw = &self.bytes[from..self.at];
-        wanted.habits.remember(node, *next, raw, child);
+        let from = scanner.at();
+        let (start, end) = scanner.name()?;
+        let child = self.trie.child(node, &rest[start - from..end - from]);
+        self.habits
+            .remember(node, *next, &rest[..scanner.at() - from], child);
         *next += 1;
         Ok(child)
     }
-
-    /// A value of which nothing is wanted.
-    fn skip(&mut self, depth: u32) -> Result<(), Refused> {
-        match self.peek() {
-            Some(b'"') => {
-                self.at += 1;
-                self.string()
-            }
-            Some(b'{') if depth < DEPTH_MAX => self.sequence(b'{', b'}', |scanner| {
-                scanner.name()?;
-                scanner.skip(depth + 1)
-            }),
-            Some(b'[') if depth < DEPTH_MAX => {
-                self.sequence(b'[', b']', |scanner| scanner.skip(depth + 1))
-            }
-            Some(b't') => self.word(b"true"),
-            Some(b'f') => self.word(b"false"),
-            Some(b'n') => self.word(b"null"),
-            Some(b'-' | b'0'..=b'9') => self.number(),
-            _ => Err(Refused),
-        }
-    }
-
-    fn word(&mut self, word: &[u8]) -> Result<(), Refused> {
-        if self.bytes[self.at..].starts_with(word) {
-            self.at += word.len();
-            return Ok(());
-        }
-        Err(Refused)
-    }
-
-    fn digits(&mut self) -> Result<(), Refused> {
-        let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
-        }
-        if self.at > start {
-            Ok(())
-        } else {
-            Err(Refused)
-        }
-    }
-
-    fn number(&mut self) -> Result<(), Refused> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
-        }
-        match self.peek() {
-            Some(b'0') => self.at += 1,
-            _ => self.digits()?,
-        }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
-            }
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    /// The rest of a string, behind its first quote, up to behind its last.
-    fn string(&mut self) -> Result<(), Refused> {
-        loop {
-            while let Some(eight) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
-                let special = special_bytes(u64::from_le_bytes(*eight));
-                if special != 0 {
-                    self.at += special.trailing_zeros() as usize / 8;
-                    break;
-                }
-                self.at += 8;
-            }
-            match self.peek() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                Some(b'\\') => {
-                    self.at += 1;
-                    self.escape()?;
-                }
-                None | Some(0..0x20) => return Err(Refused),
-                Some(_) => self.at += 1,
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<(), Refused> {
-        let letter = self.peek().ok_or(Refused)?;
-        self.at += 1;
-        match letter {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
-            b'u' => match self.code_unit()? {
-                0xDC00..=0xDFFF => Err(Refused),
-                0xD800..=0xDBFF => {
-                    self.expect(b'\\')?;
-                    self.expect(b'u')?;
-                    match self.code_unit()? {
-                        0xDC00..=0xDFFF => Ok(()),
-                        _ => Err(Refused),
-                    }
-                }
-                _ => Ok(()),
-            },
-            _ => Err(Refused),
-        }
-    }
-
-    fn code_unit(&mut self) -> Result<u32, Refused> {
-        let digits = self.bytes.get(self.at..self.at + 4).ok_or(Refused)?;
-        self.at += 4;
-        digits.iter().try_fold(0, |unit, digit| {
-            let digit = char::from(*digit).to_digit(16).ok_or(Refused)?;
-            Ok(unit << 4 | digit)
-        })
-    }
-}
-
-/// The high bit of the first byte that is a quote, a backslash or below 0x20, in memory's order; bits
-/// of later bytes may be wrong, 0 is right.
-fn special_bytes(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = ONES << 7;
-    let zero_in = |word: u64| word.wrapping_sub(ONES) & !word;
-    let quote = zero_in(word ^ (ONES * b'"' as u64));
-    let backslash = zero_in(word ^ (ONES * b'\\' as u64));
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    (quote | backslash | control) & HIGH
 }
 
 #[cfg(test)]

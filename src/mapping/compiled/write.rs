@@ -6,13 +6,14 @@ use std::io::Write as _;
 use std::ops::Range;
 
 use serde_json::Value;
+use sluice_sdk::json::{self, Refused};
 
 use super::lower::escaped;
 use super::plan::{
     Condition, Member, ObjectPlan, Place, Quick, Side, Source, Spread, TextPart, ValuePlan, Wanted,
     Write,
 };
-use super::scan::{self, Habits, Refused, Span};
+use super::scan::{self, Habits, Span};
 use super::trie;
 use crate::mapping::convert;
 use crate::mapping::evaluate::{self, Converted, Stop};
@@ -275,7 +276,7 @@ impl Writer<'_> {
                 continue;
             };
             let mut seen = Names::default();
-            scan::members(object, |key, value| {
+            json::members(object, |key, value| {
                 // Twice there, or written with escapes: rare, and the last one counts.
                 if key.contains('\\') || !seen.insert(Cow::Borrowed(key))? {
                     return Err(Refused);
@@ -487,7 +488,7 @@ impl Writer<'_> {
         let start = self.out.len();
         self.out.push(b'[');
         let (mut spans, mut habits) = (Vec::new(), Habits::default());
-        scan::items(list, |text| {
+        json::items(list, |text| {
             scan::scan(text, &wanted.trie, &mut habits, &mut spans)?;
             let tree = OnceCell::new();
             let item = Scanned {

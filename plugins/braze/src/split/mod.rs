@@ -12,6 +12,8 @@
 //!   loop); an event nested deeper than [`DEPTH_MAX`] is set aside, as later readers would refuse it;
 //! - a doubled key: the last one wins, as in most JSON readers.
 //!
+//! The usual body needs none of this care and is split in one strict pass ([`quick`]).
+//!
 //! Only a body that is not JSON as a whole is set aside as a whole, as nobody can say where in it
 //! an event begins.
 
@@ -23,11 +25,17 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use sluice_sdk::{EventMark, MalformedMark, Submission};
 
+mod quick;
+
 /// Objects and lists inside each other in one event; serde_json's own limit for trees.
 pub const DEPTH_MAX: usize = 127;
 
 /// Places of all events in `body`, or `None` when it holds none (Braze tries its credentials).
 pub fn split(body: Bytes) -> Option<Submission> {
+    quick::split(&body).or_else(|| carefully(body))
+}
+
+fn carefully(body: Bytes) -> Option<Submission> {
     let text: Cow<'_, str> = match std::str::from_utf8(&body) {
         Ok(text) => Cow::Borrowed(text),
         Err(_) => Cow::Owned(with_bad_bytes_replaced(&body)),
@@ -353,12 +361,16 @@ impl<'de> Visitor<'de> for AnyVisitor {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Good ids, and reasons of what is set aside.
     fn check(body: &[u8], ids: &[&str], reasons: &[&str]) {
         let shown = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
         let submission = split(Bytes::copy_from_slice(body)).unwrap_or_default();
+        let careful = carefully(Bytes::copy_from_slice(body)).unwrap_or_default();
+        assert_eq!(submission, careful, "{shown}");
         let found: Vec<_> = submission.events.iter().map(|e| e.id.as_str()).collect();
         assert_eq!(found, ids, "{shown}");
         let found: Vec<_> = submission
@@ -487,5 +499,42 @@ mod tests {
                 assert_eq!(&body[malformed.start as usize..malformed.end as usize], bad);
             }
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn where_the_quick_way_answers_it_says_what_the_careful_one_says(
+            seed in 0_usize..4, at in 0_usize..400, byte in any::<u8>(), kind in 0..3
+        ) {
+            let samples = [
+                r#"{"events":[{"event_type":"a","id":"x","time":17},{"id":"y","event_type":"b","p":{"q":[1,{"r":"\u00e9"}]}}]}"#,
+                r#" { "other" : 1, "events" : [ { "id":"x" , "event_type":"a", "time" : 1.5 } , {"event_type":"b","id":7} ] } "#,
+                r#"{"events":[{"event_type":"a","id":"x","id":"y","time":-3}],"events":null}"#,
+                r#"[{"events":[{"event_type":"a","id":"x"}]},{"events":[{"event_type":"b","id":"\u0079"}]}]"#,
+            ];
+            let mut body = samples[seed].as_bytes().to_vec();
+            let at = at % body.len();
+            match kind {
+                0 => body[at] = byte,
+                1 => drop(body.remove(at)),
+                _ => body.insert(at, b"{}[],:\"\\"[usize::from(byte % 8)]),
+            }
+            let body = Bytes::from(body);
+            if let Some(quick) = quick::split(&body) {
+                prop_assert_eq!(Some(quick), carefully(body));
+            }
+        }
+    }
+
+    #[test]
+    fn the_usual_body_goes_the_quick_way() {
+        let body = Bytes::from_static(
+            br#"{"events":[{"event_type":"a","id":"x","time":17,"p":{"q":"\u00e9"}}]}"#,
+        );
+        let quick = quick::split(&body).expect("nothing about it is unusual");
+        assert_eq!(quick.events[0].time_ms, Some(17_000));
+        assert_eq!(quick.events[0].end as usize, body.len() - 2);
     }
 }
