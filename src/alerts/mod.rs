@@ -31,6 +31,7 @@ pub use post::{Channel, Letter};
 
 use crate::config::{AlertsConfig, Config, MailAddress, WhenFull};
 use crate::engine::Shared;
+use crate::engine::dead_letters::source_of;
 use crate::engine::status::Status;
 
 /// How often the status is looked at.
@@ -68,9 +69,9 @@ impl AlertSetup {
             .filter(|(name, (source, _))| match topic {
                 Topic::Connector(of) | Topic::DeadLetters(of) | Topic::Expired(of) => of == *name,
                 Topic::Source(of) | Topic::SetAside(of) | Topic::Lost(of) => of == source,
-                Topic::LeavingLetters(of) | Topic::ExpiredLetters(of) => of
-                    .strip_prefix("source:")
-                    .map_or(of == *name, |of| of == source),
+                Topic::LeavingLetters(of) | Topic::ExpiredLetters(of) => {
+                    source_of(of).map_or(of == *name, |of| of == source)
+                }
                 Topic::Journal | Topic::Disk | Topic::Config => true,
             })
             .flat_map(|(_, (_, contacts))| contacts.clone())

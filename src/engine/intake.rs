@@ -24,7 +24,7 @@ use sluice_sdk::{BoxFuture, IntakeBackend, IntakeError, Submission};
 use tokio::sync::{Notify, Semaphore};
 use tracing::{debug, error, info, warn};
 
-use super::dead_letters::DeadLetter;
+use super::dead_letters::{DeadLetter, owner_of_source};
 use crate::journal::{AppendError, EventMark, Log, MalformedMark, Store, StoreCommit};
 
 #[cfg(test)]
@@ -62,11 +62,6 @@ pub struct SourceIntake {
     /// Why the journal did not take the last request; nothing once it took one.
     trouble: Mutex<Option<AppendError>>,
     room: Semaphore,
-}
-
-/// Under which name the store keeps what a source set aside.
-pub fn malformed_key(source: &str) -> String {
-    format!("source:{source}")
 }
 
 /// Under which name the store keeps how far a source has read.
@@ -320,7 +315,7 @@ impl SourceIntake {
         let saved = self
             .store
             .commit(&StoreCommit {
-                connector: malformed_key(&self.name),
+                connector: owner_of_source(&self.name),
                 state: Some(serde_json::to_vec(&after).expect("counts are plain data")),
                 dead_letters,
                 ..StoreCommit::default()

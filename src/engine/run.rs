@@ -10,7 +10,8 @@ use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::dead_letters::Letters;
-use super::intake::{Backend, SourceIntake, malformed_key};
+use super::dead_letters::owner_of_source;
+use super::intake::{Backend, SourceIntake};
 use super::keeper::{Keeper, SourceState, keeper_key};
 use super::lanes::{Lanes, Launch};
 use super::prepare::Prepared;
@@ -66,7 +67,7 @@ impl Running {
             let store = Arc::clone(journal.store());
             let window = source.deduplicate;
             let expires_oldest = config.journal.when_full == WhenFull::ExpireOldest;
-            let malformed = load_state(&journal, &malformed_key(name))?.unwrap_or_default();
+            let malformed = load_state(&journal, &owner_of_source(name))?.unwrap_or_default();
             let intake = SourceIntake::new(
                 name.clone(),
                 Arc::clone(&log),

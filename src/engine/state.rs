@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::account::ConnectorState;
 use super::dead_letters::Letters;
-use super::intake::malformed_key;
+use super::dead_letters::owner_of_source;
 use super::keeper::{SourceState, keeper_key};
 use super::prepare::Prepared;
 use super::replay::{Replays, Way};
@@ -68,7 +68,7 @@ pub fn read_status(config: &Config) -> Result<Status, StartError> {
             state: "stopped".to_owned(),
             taken: state.taken,
             duplicates: state.duplicates,
-            malformed: load_state(&journal, &malformed_key(name))?.unwrap_or_default(),
+            malformed: load_state(&journal, &owner_of_source(name))?.unwrap_or_default(),
             journal_bytes: log.size_bytes(),
             ..SourceStatus::default()
         };

@@ -34,16 +34,23 @@ async fn changed_rules_under_load_lose_and_double_nothing() {
     world.ends_with(sluice, &sent);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_key_in_the_config_lets_a_held_connector_go_on() {
-    let reloads = Reloads::new(Settings::default()).await;
-    let world = &reloads.world;
-    world
+/// The sink refuses the key; the connector holds, and its events wait.
+async fn start_with_a_dead_key(reloads: &Reloads) -> Sluice {
+    reloads
+        .world
         .fault(json!({"mode": "status", "status": 401, "contains": KEY, "times": 0}))
         .await;
     let sluice = reloads.start();
     send(&sluice, 0..EVENTS).await;
     sluice.wait_for_line("held: ");
+    sluice
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_key_in_the_config_lets_a_held_connector_go_on() {
+    let reloads = Reloads::new(Settings::default()).await;
+    let world = &reloads.world;
+    let sluice = start_with_a_dead_key(&reloads).await;
     reloads.edit(KEY, "another-key-of-the-same-source");
     reloads.reload().await;
     let sent = Sent::below(EVENTS);
@@ -67,12 +74,7 @@ async fn a_new_key_in_the_secret_file_lets_a_held_connector_go_on_without_a_relo
     })
     .await;
     let world = &reloads.world;
-    world
-        .fault(json!({"mode": "status", "status": 401, "contains": KEY, "times": 0}))
-        .await;
-    let sluice = reloads.start();
-    send(&sluice, 0..EVENTS).await;
-    sluice.wait_for_line("held: ");
+    let sluice = start_with_a_dead_key(&reloads).await;
     assert_eq!(world.double.accepted(), 0);
     std::fs::write(&file, "another-key-of-the-same-source").expect("a writable folder");
     let sent = Sent::below(EVENTS);

@@ -89,8 +89,13 @@ impl DeadLetter {
     /// What a source was sent and is no event.
     pub fn of_source(source: &str, reason: &str, raw: &[u8]) -> Self {
         let detail = format!("{} bytes", raw.len());
-        let connector = format!("source:{source}");
-        Self::of_event(&connector, 0, ("", ""), raw, (reason, &detail))
+        Self::of_event(
+            &owner_of_source(source),
+            0,
+            ("", ""),
+            raw,
+            (reason, &detail),
+        )
     }
 
     /// The event's bytes as they came.
@@ -105,8 +110,21 @@ impl DeadLetter {
 
     /// Whether it is something that a source set aside, and no event of a connector.
     pub fn is_of_source(&self) -> bool {
-        self.connector.starts_with("source:")
+        source_of(&self.connector).is_some()
     }
+}
+
+/// What stands before a source's name where others have a connector's.
+const SOURCE_PREFIX: &str = "source:";
+
+/// Under which name the store keeps what a source set aside: its dead letters and their account.
+pub fn owner_of_source(source: &str) -> String {
+    format!("{SOURCE_PREFIX}{source}")
+}
+
+/// The source, if dead letters of this owner are a source's and no connector's.
+pub fn source_of(owner: &str) -> Option<&str> {
+    owner.strip_prefix(SOURCE_PREFIX)
 }
 
 /// A dead letter without what may be personal: for lists.

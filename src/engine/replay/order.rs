@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{DryRun, Origin, Range, ReplayError, ReplayStatus, Replays};
-use crate::engine::dead_letters::Filter;
+use crate::engine::dead_letters::{Filter, source_of};
 
 /// Replay dead letters.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -126,7 +126,7 @@ impl Replays {
     }
 
     fn why_not(&self, connector: &str) -> Option<String> {
-        if connector.starts_with("source:") {
+        if source_of(connector).is_some() {
             return Some(
                 "these were no events when they came, so no rule can run on them; `dead-letters \
                  export` them, mend them, and send them to the source again"
