@@ -88,6 +88,18 @@ fn a_mapping_with_errors_fails_the_tests_and_counts_none() {
 }
 
 #[test]
+fn tests_that_are_not_ours_are_said_to_be_so() {
+    let ours = folder(OVERLAY, TESTS);
+    let answer = ask(ours.path(), &["test"]);
+    assert!(!answer.stderr.contains("built-in"), "{}", answer.stderr);
+    let nothing = tempfile::tempdir().expect("a folder");
+    let answer = ask(nothing.path(), &["test"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let told = "no folder `mappings` is here: these are the tests of the built-in mappings";
+    assert!(answer.stderr.starts_with(told), "{}", answer.stderr);
+}
+
+#[test]
 fn what_has_no_test_is_listed_and_fails_below_the_wanted_share() {
     let good = TESTS.replace("Opened }", "Newsletter Opened }");
     let folder = folder(OVERLAY, &good);

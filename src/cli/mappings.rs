@@ -63,10 +63,13 @@ pub fn load(
     mapping::load(&references, files, target, options, diagnostics)
 }
 
+/// Where mappings and their tests are when nothing is said.
+pub const FOLDER: &str = "mappings";
+
 /// The folder `mappings` if it holds mapping files, otherwise the only built-in set.
 fn default_reference() -> Result<String, String> {
-    if holds_mappings(Path::new("mappings")) {
-        return Ok("mappings".to_owned());
+    if holds_mappings(Path::new(FOLDER)) {
+        return Ok(FOLDER.to_owned());
     }
     let sets = top_sets();
     match sets.as_slice() {

@@ -84,6 +84,11 @@ pub fn run(args: &Args) -> ExitCode {
     if paths.is_empty() {
         return output::wrong_use("there is no folder `mappings` here; say where the tests are");
     }
+    if args.paths.is_empty() && paths != [Path::new(mappings::FOLDER)] {
+        output::tell(
+            "no folder `mappings` is here: these are the tests of the built-in mappings. To run your own, name their file or folder\n",
+        );
+    }
     if args.watch {
         return watch::watch(&paths, || show(args, &run_all(args, &paths)));
     }
@@ -108,7 +113,7 @@ fn run_all(args: &Args, paths: &[PathBuf]) -> Run {
 
 /// The folder `mappings`, otherwise every built-in set.
 fn default_paths() -> Vec<PathBuf> {
-    let folder = Path::new("mappings");
+    let folder = Path::new(mappings::FOLDER);
     if folder.is_dir() {
         return vec![folder.to_owned()];
     }

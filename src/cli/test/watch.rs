@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use crate::cli::mappings::FOLDER;
 use crate::cli::output;
 
 /// How often files are looked at.
@@ -34,7 +35,7 @@ pub fn watch(paths: &[PathBuf], run: impl Fn() -> ExitCode) -> ExitCode {
 /// The YAML files at these paths, in the folders of those that are files, and below `mappings`, from
 /// which they may import.
 fn state(paths: &[PathBuf]) -> BTreeMap<PathBuf, (u64, Option<SystemTime>)> {
-    let mut folders: Vec<PathBuf> = vec![PathBuf::from("mappings")];
+    let mut folders: Vec<PathBuf> = vec![PathBuf::from(FOLDER)];
     for path in paths {
         match path.parent().filter(|_| path.is_file()) {
             Some(parent) if parent == Path::new("") => folders.push(PathBuf::from(".")),
