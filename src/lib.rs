@@ -17,6 +17,7 @@
 pub mod alerts;
 mod builtin;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod diagnostics;
 pub mod engine;

@@ -104,3 +104,16 @@ fn the_standard_build_has_its_plugins() {
         "sandbox"
     );
 }
+
+#[test]
+fn the_time_of_day_comes_in_at_one_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    rust_files(&root.join("src"), &mut files);
+    let asks = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).expect("a text");
+        text.contains("Timestamp::now")
+    };
+    files.retain(asks);
+    assert_eq!(files, [root.join("src/clock.rs")]);
+}

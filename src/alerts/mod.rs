@@ -16,7 +16,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sluice_sdk::Stop;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -112,7 +111,7 @@ pub async fn watch(setup: AlertSetup, shared: Arc<Shared>, stop: Stop) {
         entrances.push((is_mail, entrance));
     }
     let memory = remembered(&shared).await;
-    let now_ms = Timestamp::now().as_millisecond();
+    let now_ms = shared.clock().now_ms();
     let mut watcher = Watcher {
         policy: Policy::new(setup.alerts.interval, memory.clone(), now_ms),
         setup,
@@ -130,7 +129,7 @@ pub async fn watch(setup: AlertSetup, shared: Arc<Shared>, stop: Stop) {
         let config = shared.config();
         watcher.setup.connectors = contacts_of(&config);
         let status = shared.status();
-        watcher.look(&status, &config);
+        watcher.look(&status, &config, shared.clock().now_ms());
         watcher.save(&shared, &status).await;
     }
     while posts.join_next().await.is_some() {}
@@ -150,8 +149,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn look(&mut self, status: &Status, config: &Config) {
-        let now_ms = Timestamp::now().as_millisecond();
+    fn look(&mut self, status: &Status, config: &Config, now_ms: i64) {
         let letters = &config.journal.dead_letters;
         let seen = self.observer.observe(status, letters, now_ms);
         let notices = self.policy.look(&seen, now_ms);

@@ -107,6 +107,8 @@ impl Observer {
             delivered_at_start: delivered,
             moved_ms: now_ms,
         });
+        // The clock may have been set back.
+        progress.moved_ms = progress.moved_ms.min(now_ms);
         if delivered > progress.delivered || connector.events.waiting == 0 {
             progress.delivered = delivered;
             progress.moved_ms = now_ms;
@@ -125,6 +127,8 @@ impl Observer {
     }
 
     fn note_trend(&mut self, journal: &JournalStatus, now_ms: i64) {
+        // Times that are yet to come say nothing: the clock was set back.
+        self.trend.retain(|(at_ms, _)| *at_ms <= now_ms);
         let is_due = self
             .trend
             .back()
@@ -303,6 +307,17 @@ mod tests {
         );
         trying.documents.delivered = 11;
         assert_eq!(state(&mut observer, &trying, 15 * 60_000 + 2), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_hides_no_connector_that_stalls() {
+        const HOUR: i64 = 3_600_000;
+        let mut observer = Observer::default();
+        let mut trying = connector(7, 10);
+        trying.trouble = Some("503".to_owned());
+        assert_eq!(state(&mut observer, &trying, 9 * HOUR), None);
+        assert_eq!(state(&mut observer, &trying, 2 * HOUR), None);
+        assert_eq!(state(&mut observer, &trying, 3 * HOUR), Some(STALLED));
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! at a time: told at its change, but each state of it at most once in `interval`. A *count* (dead
 //! letters) only grows: told when it has grown, at most once in `interval`. What happens inside an
 //! interval is gathered: the next message says how often it changed, or by how much it grew.
+//!
+//! The clock may be set back. What was noted at a time that is yet to come was noted just now:
+//! otherwise nothing would be told until the clock is there again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -169,8 +172,18 @@ impl Policy {
         }
     }
 
+    /// Let no time that was noted be later than now.
+    fn is_not_before(&mut self, now_ms: i64) {
+        let conditions = self.conditions.values_mut().flat_map(Condition::times);
+        let counts = self.counts.values_mut().flat_map(Count::times);
+        for noted_ms in conditions.chain(counts).chain([&mut self.started_ms]) {
+            *noted_ms = now_ms.min(*noted_ms);
+        }
+    }
+
     /// Look once; what this gives counts as told.
     pub fn look(&mut self, seen: &Observation, now_ms: i64) -> Vec<Notice> {
+        self.is_not_before(now_ms);
         let mut notices = Vec::new();
         for (topic, state) in &seen.conditions {
             let known = self.conditions.get(topic);
@@ -198,6 +211,12 @@ impl Policy {
 }
 
 impl Condition {
+    fn times(&mut self) -> impl Iterator<Item = &mut i64> {
+        [&mut self.since_ms, &mut self.trouble_since_ms]
+            .into_iter()
+            .chain(self.told_ms.values_mut())
+    }
+
     fn see(&mut self, state: State, now_ms: i64) {
         if state == self.state {
             return;
@@ -234,6 +253,10 @@ impl Condition {
 }
 
 impl Count {
+    fn times(&mut self) -> impl Iterator<Item = &mut i64> {
+        self.told_ms.iter_mut().chain(&mut self.grown_ms)
+    }
+
     fn due(&mut self, seen: &Counts, interval_ms: i64, now_ms: i64) -> Option<News> {
         // What was counted and is not any more (sent again, say) may be counted anew.
         self.told.retain(|reason, told| {
@@ -391,6 +414,19 @@ mod tests {
         assert_eq!(dead(&mut policy, 45, 2 * MINUTE), None);
         assert_eq!(dead(&mut policy, 60, MINUTE + 10_000 + HOUR), Some(20));
         assert_eq!(dead(&mut policy, 60, 9 * HOUR), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_delays_nothing() {
+        let mut policy = policy();
+        assert_eq!(look(&mut policy, HELD, 10 * HOUR), Some("2/1".to_owned()));
+        dead(&mut policy, 5, 10 * HOUR);
+        // Seven hours back: what was told at 10 was told just now.
+        assert_eq!(dead(&mut policy, 5, 3 * HOUR), None);
+        assert_eq!(dead(&mut policy, 5, 3 * HOUR + 10_000), Some(5));
+        assert_eq!(look(&mut policy, WELL, 3 * HOUR), Some("0/1".to_owned()));
+        assert_eq!(look(&mut policy, HELD, 3 * HOUR), None);
+        assert_eq!(look(&mut policy, HELD, 4 * HOUR), Some("2/1".to_owned()));
     }
 
     #[test]

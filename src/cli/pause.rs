@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args as ClapArgs;
-use jiff::Timestamp;
 
 use super::reach::Reach;
 use super::{load_config, output};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::diagnostics::did_you_mean;
 use crate::engine::save_paused;
@@ -89,7 +89,7 @@ fn set(config: &Config, name: &str, is_paused: bool) -> Result<&'static str, Str
             Ok(what)
         }
         Reach::Folder(journal) => {
-            let since = is_paused.then(Timestamp::now);
+            let since = is_paused.then(|| Clock::default().now());
             save_paused(&journal, name, since).map_err(|problem| problem.to_string())?;
             Ok(if is_paused {
                 "no process runs; paused from its next start on"

@@ -13,6 +13,7 @@ pub use stage::Stage;
 
 use super::load_config;
 use super::output::{self, Shape};
+use crate::clock::Clock;
 use crate::config::{Config, Period};
 use crate::engine::replay::{JournalOrder, Origin, Phase, ReplayStatus};
 
@@ -193,7 +194,8 @@ fn phase_name(phase: Phase) -> &'static str {
 /// A sentence with the forms there are.
 pub fn parse_time(text: &str) -> Result<Timestamp, String> {
     if let Some(Period(ago)) = Period::parse(text) {
-        return Timestamp::now()
+        return Clock::default()
+            .now()
             .checked_sub(ago)
             .map_err(|problem| problem.to_string());
     }
@@ -230,7 +232,7 @@ mod tests {
         assert_eq!(parse_time("2026-05-31T12:00").ok(), noon);
         let midnight = "2026-05-31T00:00:00Z".parse::<Timestamp>().ok();
         assert_eq!(parse_time("2026-05-31").ok(), midnight);
-        let hour_ago = Timestamp::now().as_second() - 3600;
+        let hour_ago = Clock::default().now().as_second() - 3600;
         let parsed = parse_time("1h").map(Timestamp::as_second).unwrap_or(0);
         assert!((parsed - hour_ago).abs() < 60, "{parsed}");
         assert!(parse_time("yesterday").is_err());

@@ -18,6 +18,7 @@ use super::account::{ConnectorState, Settled};
 use super::batch::BatchId;
 use super::dead_letters::DeadLetter;
 use super::delivery::{Courier, Final, Item};
+use crate::clock::Clock;
 use crate::config::Unmapped;
 use crate::journal::{DAMAGED_TYPE, EventMark, Log, Record, Store, StoreCommit};
 use crate::mapping::{Mapped, Mapper, Mapping};
@@ -53,6 +54,8 @@ pub struct Connector {
     pub log: Arc<Log>,
     /// Where cursor, account and dead letters go.
     pub store: Arc<Store>,
+    /// Stamps dead letters.
+    pub clock: Clock,
     /// What others see of it; brought up to date at every commit.
     pub view: Arc<RwLock<ConnectorState>>,
 }
@@ -390,6 +393,7 @@ impl Pump {
     ) -> DeadLetter {
         let named = (event_type, id);
         DeadLetter::of_event(
+            self.connector.clock.now(),
             &self.connector.name,
             sequence,
             named,

@@ -11,6 +11,8 @@ use sluice_sdk::{CheckError, DynSink};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
+use crate::clock::Clock;
+
 /// First pause between two checks of a held connector.
 const HOLD_PAUSE_MIN: Duration = Duration::from_secs(1);
 /// Longest pause; a mended key is noticed at the latest after it.
@@ -142,7 +144,7 @@ impl Gate {
                 was_open = true;
                 *state = GateState::Held {
                     reason,
-                    since: Timestamp::now(),
+                    since: Clock::default().now(),
                 };
             }
             GateState::Held { reason: before, .. } => *before = reason,

@@ -13,18 +13,19 @@
 //! letters before the source is answered: it has no number in the journal to find it by later.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use sluice_sdk::{BoxFuture, IntakeBackend, IntakeError, Submission};
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::dead_letters::{DeadLetter, owner_of_source};
+use crate::clock::Clock;
 use crate::journal::{AppendError, EventMark, Log, MalformedMark, Store, StoreCommit};
 
 #[cfg(test)]
@@ -49,13 +50,14 @@ pub struct SourceIntake {
     pub name: String,
     pub(super) log: Arc<Log>,
     pub(super) store: Arc<Store>,
+    clock: Clock,
     window: Option<Duration>,
     expires_oldest: bool,
     ids: Mutex<RecentIds>,
     appended: Notify,
     stopping: AtomicBool,
-    /// When the last event came, milliseconds since 1970; 0 for never.
-    pub last_event_ms: AtomicI64,
+    /// When the last event came.
+    last_event: Mutex<Option<Instant>>,
     endpoint: tokio::sync::watch::Sender<Option<String>>,
     notes: Mutex<BTreeMap<&'static str, u64>>,
     malformed: Mutex<Malformed>,
@@ -82,10 +84,6 @@ struct RecentIds {
 /// Parts of bodies that were no events, by reason; they are in the dead letters.
 pub type Malformed = BTreeMap<String, u64>;
 
-fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
-}
-
 pub(super) fn hash(source: &str, id: &str) -> IdHash {
     let digest = Sha256::new()
         .chain_update(source)
@@ -107,17 +105,19 @@ impl SourceIntake {
         window: Option<Duration>,
         expires_oldest: bool,
         malformed: Malformed,
+        clock: Clock,
     ) -> Arc<Self> {
         Arc::new(Self {
             name,
             log,
             store,
+            clock,
             window,
             expires_oldest,
             ids: Mutex::default(),
             appended: Notify::new(),
             stopping: AtomicBool::new(false),
-            last_event_ms: AtomicI64::new(0),
+            last_event: Mutex::default(),
             endpoint: tokio::sync::watch::Sender::new(None),
             notes: Mutex::default(),
             malformed: Mutex::new(malformed),
@@ -160,6 +160,11 @@ impl SourceIntake {
         ids.stored_below = sequence;
         drop(ids);
         self.appended.notify_waiters();
+    }
+
+    /// How long ago the last event came; nothing before the first.
+    pub fn silent_for(&self) -> Option<Duration> {
+        self.lock(&self.last_event).map(|last| last.elapsed())
     }
 
     /// What was set aside, by reason.
@@ -235,7 +240,7 @@ impl SourceIntake {
                 guard.written(first + count);
                 debug!(source = %self.name, body = first, events = count, malformed = malformed.len(), "a body is on disk");
                 if count > 0 {
-                    self.last_event_ms.store(now_ms(), Ordering::Relaxed);
+                    *self.lock(&self.last_event) = Some(Instant::now());
                 }
                 if malformed.is_empty() {
                     return Ok(());
@@ -269,12 +274,22 @@ impl SourceIntake {
             if !self.expires_oldest {
                 return self
                     .log
-                    .append(now_ms(), events, malformed.to_vec(), body.clone())
+                    .append(
+                        self.clock.now_ms(),
+                        events,
+                        malformed.to_vec(),
+                        body.clone(),
+                    )
                     .await;
             }
             let appended = self
                 .log
-                .append(now_ms(), events.clone(), malformed.to_vec(), body.clone())
+                .append(
+                    self.clock.now_ms(),
+                    events.clone(),
+                    malformed.to_vec(),
+                    body.clone(),
+                )
                 .await;
             let is_full = matches!(appended, Err(AppendError::Full { .. }));
             if !is_full || !self.expire_oldest().await {
@@ -309,7 +324,7 @@ impl SourceIntake {
             let raw = body
                 .get(part.start as usize..part.end as usize)
                 .unwrap_or_default();
-            let dead = DeadLetter::of_source(&self.name, &part.reason, raw);
+            let dead = DeadLetter::of_source(self.clock.now(), &self.name, &part.reason, raw);
             dead_letters.push(dead.to_bytes());
         }
         let saved = self

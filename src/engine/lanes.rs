@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sluice_sdk::{DynSink, Stop};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -22,6 +21,7 @@ use super::prepare::PreparedConnector;
 use super::replay::Way;
 use super::shared::{ConnectorView, Shared};
 use super::state::{StartError, load_paused, place, save_paused};
+use crate::clock::Clock;
 use crate::config::{Config, ConnectorConfig};
 use crate::mapping::Mapping;
 
@@ -212,6 +212,7 @@ impl Lanes {
             documents_max: settings.batch.documents_max.unwrap_or(usize::MAX),
             log,
             store: Arc::clone(self.shared.journal.store()),
+            clock: self.shared.clock.clone(),
             view,
         };
         tasks.spawn(watched(connector, state, stop.clone())?);
@@ -279,7 +280,7 @@ impl Lanes {
         if gate.paused().is_some() == is_paused {
             return Ok(false);
         }
-        let since = is_paused.then(Timestamp::now);
+        let since = is_paused.then(|| Clock::default().now());
         save_paused(&self.shared.journal, name, since)?;
         gate.set_paused(since);
         if is_paused {

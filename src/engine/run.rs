@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sluice_sdk::{DynSource, Intake, Stop};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{error, info, warn};
 
 use super::dead_letters::Letters;
@@ -18,6 +18,7 @@ use super::prepare::Prepared;
 use super::replay::Replays;
 use super::shared::{Shared, SourceView, housekeeping, watch_silence};
 use super::state::{StartError, load_state};
+use crate::clock::Clock;
 use crate::config::WhenFull;
 use crate::journal::{Journal, JournalOptions};
 
@@ -40,6 +41,14 @@ impl Running {
     /// # Errors
     /// When the data folder cannot be used or a plugin cannot be made. Nothing runs then.
     pub async fn start(prepared: Prepared) -> Result<Self, StartError> {
+        Self::start_by(prepared, Clock::default()).await
+    }
+
+    /// The same by another clock.
+    ///
+    /// # Errors
+    /// As for [`Running::start`].
+    pub async fn start_by(prepared: Prepared, clock: Clock) -> Result<Self, StartError> {
         let config = &prepared.config;
         let journal = Journal::open(JournalOptions {
             max_size_bytes: config.journal.max_size,
@@ -75,6 +84,7 @@ impl Running {
                 window,
                 expires_oldest,
                 malformed,
+                clock.clone(),
             );
             let state: SourceState = load_state(&journal, &keeper_key(name))?.unwrap_or_default();
             log.advance_past(state.sequence)
@@ -92,7 +102,7 @@ impl Running {
                     state: view,
                     life: Arc::default(),
                     expect_every: source.expect_every,
-                    started_ms: jiff::Timestamp::now().as_millisecond(),
+                    started: Instant::now(),
                 },
             );
             to_start.push((name.clone(), built, intake));
@@ -103,6 +113,7 @@ impl Running {
             Arc::new(prepared.config),
             prepared.hash,
             replays,
+            clock,
         ));
         let lanes = Arc::new(Lanes::new(Arc::clone(&shared)));
         let config = shared.config();

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sluice_sdk::Stop;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::account::ConnectorState;
@@ -20,6 +20,7 @@ use super::status::{
     AlertChannelStatus, ConfigStatus, ConnectorStatus, Held, JournalStatus, SourceStatus, Status,
     balances,
 };
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::journal::{AppendError, Journal, Log, StoreCommit};
 
@@ -33,6 +34,7 @@ pub struct Shared {
     pub(super) journal: Journal,
     pub(super) sources: BTreeMap<String, SourceView>,
     pub(super) replays: Arc<Replays>,
+    pub(super) clock: Clock,
     connectors: RwLock<BTreeMap<String, Arc<ConnectorView>>>,
     config: RwLock<Running>,
     /// What those who tell people say of themselves.
@@ -53,8 +55,8 @@ pub(super) struct SourceView {
     pub(super) state: Arc<RwLock<SourceState>>,
     pub(super) life: Arc<Life>,
     pub(super) expect_every: Option<Duration>,
-    /// Before it nothing could come, milliseconds since 1970.
-    pub(super) started_ms: i64,
+    /// Before it nothing could come.
+    pub(super) started: Instant,
 }
 
 /// Whether a source still runs.
@@ -103,17 +105,19 @@ impl Shared {
         config: Arc<Config>,
         hash: String,
         replays: Arc<Replays>,
+        clock: Clock,
     ) -> Self {
         let status = ConfigStatus {
             version: 1,
             hash,
-            since: Timestamp::now().to_string(),
+            since: clock.now().to_string(),
             ..ConfigStatus::default()
         };
         Self {
             journal,
             sources,
             replays,
+            clock,
             connectors: RwLock::default(),
             config: RwLock::new(Running { config, status }),
             alerts: RwLock::default(),
@@ -169,7 +173,7 @@ impl Shared {
         running.status = ConfigStatus {
             version: before.version + 1,
             hash,
-            since: Timestamp::now().to_string(),
+            since: self.clock.now().to_string(),
             reloads: before.reloads + 1,
             reloads_failed: before.reloads_failed,
             problem: None,
@@ -260,6 +264,11 @@ impl Shared {
         }
     }
 
+    /// The time of day that everything here is stamped with.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// Dead letters and what goes through connectors once more.
     pub fn replays(&self) -> &Arc<Replays> {
         &self.replays
@@ -337,7 +346,7 @@ impl Shared {
 
     fn release(&self) {
         let _none_begins = self.placing.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let config = self.config();
         let letters = &config.journal.dead_letters;
         let retention = Retention {
@@ -377,16 +386,15 @@ impl Shared {
 }
 
 impl SourceView {
-    /// Since when nothing came, in milliseconds.
-    fn silent_ms(&self) -> i64 {
-        let last = self.intake.last_event_ms.load(Ordering::Relaxed);
-        Timestamp::now().as_millisecond() - last.max(self.started_ms)
+    /// For how long nothing came, since the start at most.
+    fn silent_for(&self) -> Duration {
+        let silent_for = self.intake.silent_for();
+        silent_for.unwrap_or_else(|| self.started.elapsed())
     }
 
     fn is_silent(&self) -> bool {
-        let silent = u128::try_from(self.silent_ms()).unwrap_or(0);
         self.expect_every
-            .is_some_and(|every| silent > every.as_millis())
+            .is_some_and(|every| self.silent_for() > every)
     }
 
     fn status(&self, settled_before: u64) -> SourceStatus {
@@ -395,9 +403,7 @@ impl SourceView {
             .read()
             .map(|state| state.clone())
             .unwrap_or_default();
-        let last = self.intake.last_event_ms.load(Ordering::Relaxed);
         let trouble = self.intake.trouble();
-        let silent_ms = Timestamp::now().as_millisecond() - last;
         let endpoint = self.intake.endpoint().borrow().clone();
         SourceStatus {
             state: self.life.state(endpoint.is_some()).to_owned(),
@@ -411,7 +417,7 @@ impl SourceView {
                 .into_iter()
                 .map(|(what, count)| (what.to_owned(), count))
                 .collect(),
-            silent_for_seconds: (last > 0).then(|| u64::try_from(silent_ms / 1000).unwrap_or(0)),
+            silent_for_seconds: self.intake.silent_for().map(|it| it.as_secs()),
             is_silent: self.is_silent(),
             is_full: matches!(trouble, Some(AppendError::Full { .. })),
             trouble: trouble.map(|trouble| trouble.to_string()),
@@ -460,7 +466,7 @@ pub(super) async fn watch_silence(shared: Arc<Shared>, stop: Stop) {
             let is_silent = source.is_silent();
             let before = told.insert(name.clone(), is_silent).unwrap_or(false);
             if is_silent && !before {
-                error!(source = %name, "no event for {} s, one was expected every {} s. Look whether the upstream has switched its connector off.", source.silent_ms() / 1000, every.as_secs());
+                error!(source = %name, "no event for {} s, one was expected every {} s. Look whether the upstream has switched its connector off.", source.silent_for().as_secs(), every.as_secs());
             } else if before && !is_silent {
                 info!(source = %name, "events come again");
             }

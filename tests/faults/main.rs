@@ -9,6 +9,7 @@
 //! | no room on the disk | `disk` |
 //! | one bad event among a hundred | `events` |
 //! | ten thousand open connections | `connections` |
+//! | the clock is set back by hours | `clock` |
 //! | what the log says of a batch that was refused and split | `trace` |
 //!
 //! Proved elsewhere, and not again here:
@@ -24,6 +25,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clock;
 mod connections;
 mod disk;
 mod events;

@@ -60,6 +60,7 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// Of an event that a connector could not deliver.
     pub fn of_event(
+        at: Timestamp,
         connector: &str,
         sequence: u64,
         (event_type, event_id): (&str, &str),
@@ -67,7 +68,7 @@ impl DeadLetter {
         (reason, detail): (&str, &str),
     ) -> Self {
         Self {
-            at: Timestamp::now(),
+            at,
             connector: connector.to_owned(),
             sequence,
             event_type: event_type.to_owned(),
@@ -87,9 +88,10 @@ impl DeadLetter {
     }
 
     /// What a source was sent and is no event.
-    pub fn of_source(source: &str, reason: &str, raw: &[u8]) -> Self {
+    pub fn of_source(at: Timestamp, source: &str, reason: &str, raw: &[u8]) -> Self {
         let detail = format!("{} bytes", raw.len());
         Self::of_event(
+            at,
             &owner_of_source(source),
             0,
             ("", ""),

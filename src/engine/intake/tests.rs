@@ -20,6 +20,7 @@ fn fixture(window: Option<Duration>) -> Fixture {
         window,
         false,
         Malformed::default(),
+        Clock::default(),
     );
     Fixture {
         _folder: folder,

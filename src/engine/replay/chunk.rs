@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::pick::Picked;
 use super::way::Step;
 use super::{ReplayAccount, Way};
+use crate::clock::Clock;
 use crate::engine::batch::BatchId;
 use crate::engine::dead_letters::{DeadLetter, Fate};
 use crate::engine::delivery::{Courier, Final, Item};
@@ -208,8 +209,14 @@ impl Underway {
             self.picked.event_id.as_str(),
         );
         let (sequence, event) = (self.picked.sequence, &self.picked.event);
-        let mut letter =
-            DeadLetter::of_event(&self.connector, sequence, named, event, (reason, detail));
+        let mut letter = DeadLetter::of_event(
+            Clock::default().now(),
+            &self.connector,
+            sequence,
+            named,
+            event,
+            (reason, detail),
+        );
         if let Some((_, before)) = &self.picked.letter {
             letter.replayed_at = Some(letter.at);
             letter.at = before.at;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sluice_sdk::Stop;
 use tokio::task::JoinSet;
 
 use super::pick::globs;
 use super::play::{Handle, play};
 use super::{Origin, Phase, RATE_DEFAULT, RATE_MAX, Replay, ReplayAccount, ReplayStatus, Way};
+use crate::clock::Clock;
 use crate::engine::dead_letters::{Fate, Letters, LettersError};
 use crate::journal::{DeadLetterKey, Store, StoreCommit, StoreError};
 
@@ -237,7 +237,7 @@ impl Replays {
             origin,
             rate,
             phase: Phase::Counting,
-            started: Timestamp::now(),
+            started: Clock::default().now(),
             ended: None,
             next,
             end,
@@ -282,7 +282,7 @@ impl Replays {
             handle.ok_or_else(|| ReplayError::NotFound(format!("there is no replay {id}")))?;
         let mut replay = handle.record();
         replay.phase = Phase::Cancelled;
-        replay.ended = Some(Timestamp::now());
+        replay.ended = Some(Clock::default().now());
         self.save(&replay, Vec::new(), Vec::new())
             .map_err(ReplayError::Failed)?;
         handle.set(replay);

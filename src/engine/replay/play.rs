@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use super::chunk::{Chunk, Settled};
 use super::pick::{Picked, Picker};
 use super::{Origin, Phase, Replay, ReplayStatus, Replays, Way};
+use crate::clock::Clock;
 use crate::engine::delivery::Courier;
 use crate::engine::gate::GateState;
 
@@ -295,7 +296,7 @@ impl Player {
             self.replay.account.gone += self.replay.account.waiting();
         }
         self.replay.phase = phase;
-        self.replay.ended = Some(Timestamp::now());
+        self.replay.ended = Some(Clock::default().now());
         let (connector, id) = (self.replay.connector.clone(), self.replay.id);
         let account = &self.replay.account;
         let sums = format!(

@@ -7,6 +7,7 @@ use super::chunk::Chunk;
 use super::pick::Picker;
 use super::play::missing;
 use super::{Origin, ReplayAccount, ReplayError, Replays};
+use crate::clock::Clock;
 
 /// Events of a dry run that are mapped together.
 const DRY_CHUNK: usize = 100;
@@ -76,7 +77,7 @@ impl Replays {
                 "the sink of `{connector}` recognises no document that it has had: what was delivered before is there twice after a replay"
             )));
         };
-        let Ok(since) = Timestamp::now().checked_sub(window) else {
+        let Ok(since) = Clock::default().now().checked_sub(window) else {
             return Ok(None);
         };
         let oldest = match origin {

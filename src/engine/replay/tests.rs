@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use sluice_sdk::{Batch, ConfigError, Delivery, DynSink, Limits, Outcome, Sink, SinkPlugin};
 
 use super::{JournalOrder, LettersOrder, Phase, Replays, Way};
+use crate::clock::Clock;
 use crate::config::{SinkConfig, Unmapped};
 use crate::engine::account::ConnectorState;
 use crate::engine::cursor::Cursor;
@@ -207,7 +208,14 @@ fn event(n: u64) -> String {
 
 fn letter(n: u64) -> DeadLetter {
     let id = n.to_string();
-    DeadLetter::of_event("c", n, ("a", &id), event(n).as_bytes(), ("no", "none"))
+    DeadLetter::of_event(
+        Clock::default().now(),
+        "c",
+        n,
+        ("a", &id),
+        event(n).as_bytes(),
+        ("no", "none"),
+    )
 }
 
 const PLAIN: &str = "  r: { on: a, emit: { kind: plain, id: $.id } }\n";
@@ -358,7 +366,7 @@ async fn a_refused_event_of_the_journal_is_a_new_dead_letter() {
 #[tokio::test(start_paused = true)]
 async fn old_letters_and_those_without_room_leave_and_are_counted() {
     let world = World::new("retained", PLAIN, &[]);
-    let now = jiff::Timestamp::now();
+    let now = Clock::default().now();
     let mut old = letter(0);
     old.at = now - Duration::from_secs(100 * 86_400);
     world.bury([old, letter(1), letter(2), letter(3)]);
