@@ -69,9 +69,6 @@ struct Pending {
     letters: Vec<Vec<u8>>,
 }
 
-/// The type under which expired events are counted: their own went with them.
-const EXPIRED_TYPE: &str = "(expired)";
-
 struct Pump {
     connector: Connector,
     mapper: Mapper,
@@ -440,14 +437,17 @@ impl Pump {
         }
         let expired_below = self.connector.log.oldest_sequence();
         let (mut expired, mut lost) = (0_u64, 0_u64);
-        for sequence in self.next..first {
-            if self.state.cursor.contains(sequence) {
-                continue;
+        let expired_end = first.min(expired_below).max(self.next);
+        for (numbers, event_type) in self.connector.log.expired_types(self.next..expired_end) {
+            for sequence in numbers {
+                if !self.state.cursor.contains(sequence) {
+                    expired += 1;
+                    self.settle(sequence, &event_type, &Settled::Expired);
+                }
             }
-            if sequence < expired_below {
-                expired += 1;
-                self.settle(sequence, EXPIRED_TYPE, &Settled::Expired);
-            } else {
+        }
+        for sequence in expired_end..first {
+            if !self.state.cursor.contains(sequence) {
                 lost += 1;
                 let lost = Settled::Dead("lost to damage of the journal".to_owned());
                 self.settle(sequence, DAMAGED_TYPE, &lost);

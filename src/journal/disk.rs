@@ -72,14 +72,14 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Replace a small file as a whole, durably.
-pub(super) fn write_file(path: &Path, text: &str) -> io::Result<()> {
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .open(&new)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&new, path)?;
     path.parent().map_or(Ok(()), sync_folder)

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::OpenError;
+use super::expired;
 use super::open::open_log;
 use super::reader::Reader;
 use super::record::{EventMark, MalformedMark, encode_marks};
@@ -27,6 +28,8 @@ pub struct Log {
     pub(super) shared: Arc<Shared>,
     commands: Option<mpsc::Sender<Command>>,
     writer: Option<JoinHandle<()>>,
+    /// One segment at a time: its types are read before it is deleted.
+    expiring: Mutex<()>,
 }
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -79,6 +82,7 @@ impl Log {
             shared,
             commands: Some(commands),
             writer: Some(thread),
+            expiring: Mutex::default(),
         })
     }
 
@@ -238,6 +242,7 @@ impl Log {
             .fetch_max(before_sequence, Ordering::SeqCst);
         let retain_ms = i64::try_from(shared.retain.as_millis()).unwrap_or(i64::MAX);
         let oldest_kept_ms = now_ms.saturating_sub(retain_ms);
+        expired::release(shared, before_sequence);
         shared.delete_oldest(before_sequence, |segment, total| {
             segment.last_received_ms < oldest_kept_ms
                 || total.saturating_add(shared.segment_bytes) > shared.max_size_bytes
@@ -245,11 +250,32 @@ impl Log {
     }
 
     /// Delete the oldest segment though it may be unread (`when_full: expire_oldest`). The last
-    /// one stays. The caller counts the numbers that went, for each connector behind them.
+    /// one stays. The types of what went are kept for connectors behind it
+    /// ([`Log::expired_types`]). Reads the segment: waits for the file system.
     pub fn expire_oldest(&self) -> Released {
+        let shared = &self.shared;
+        let _one = self.expiring.lock().unwrap_or_else(PoisonError::into_inner);
+        let (oldest, next) = {
+            let state = shared.state();
+            let mut two = state.segments.iter();
+            match (two.next(), two.next()) {
+                (Some((id, segment)), Some((next, _))) => ((*id, segment.bytes), *next),
+                _ => return Released::default(),
+            }
+        };
+        let ((id, bytes), end) = (oldest, next.first_sequence);
+        if end > shared.released_before.load(Ordering::SeqCst) {
+            expired::keep(shared, id, bytes, end);
+        }
         let mut is_first = true;
-        self.shared
-            .delete_oldest(u64::MAX, |_, _| std::mem::take(&mut is_first))
+        shared.delete_oldest(end, |_, _| std::mem::take(&mut is_first))
+    }
+
+    /// The types of numbers that are below [`Log::oldest_sequence`], in order and without gaps, as
+    /// runs of the same type; [`EXPIRED_TYPE`](super::EXPIRED_TYPE) where it was not kept. Reads
+    /// files.
+    pub fn expired_types(&self, numbers: Range<u64>) -> Vec<(Range<u64>, String)> {
+        expired::types(&self.shared, numbers)
     }
 }
 

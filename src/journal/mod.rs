@@ -7,6 +7,7 @@
 //!   journal/<source>/          one append log a source
 //!     00000000000000000000.log   a segment, named by its first sequence number (segment.rs)
 //!     00000000000000312774.log     └ records: one request body each (record.rs)
+//!     00000….expired             types of what left a full journal unread (expired.rs)
 //!   damaged/                   bytes that could not be read, set aside for a person
 //!   state/                     embedded store: cursors, accounts, dead letters, seen ids (store.rs)
 //! ```
@@ -17,6 +18,7 @@
 //! Drawn in full, with what happens after a crash, in docs/journal-format.md.
 
 mod disk;
+mod expired;
 mod log;
 mod open;
 mod reader;
@@ -39,6 +41,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+pub use expired::EXPIRED_TYPE;
 pub use log::{AppendError, DAMAGED_TYPE, Log};
 pub use reader::{ReadError, Reader};
 pub use record::{EventMark, MalformedMark, Record};
@@ -252,7 +255,7 @@ fn read_or_write_format(folder: &Path) -> Result<u32, OpenError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // Unlike a secret it only has to be unknown to who writes the bodies.
             let salt = RandomState::new().build_hasher().finish() as u32;
-            disk::write_file(&path, &format!("{FORMAT_VERSION} {salt:08x}\n"))
+            disk::write_file(&path, format!("{FORMAT_VERSION} {salt:08x}\n").as_bytes())
                 .map_err(|error| io_error(&path, error))?;
             return Ok(salt);
         }

@@ -222,7 +222,7 @@ fn check_span(start: u32, end: u32, body_bytes: usize) -> Result<(), String> {
     }
 }
 
-fn put_text(out: &mut Vec<u8>, text: &str) {
+pub(super) fn put_text(out: &mut Vec<u8>, text: &str) {
     // A text of 4 GiB fails the limit of the payload, so the cut number is never written.
     out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     out.extend_from_slice(text.as_bytes());
@@ -277,7 +277,7 @@ pub(super) fn decode_events(header: &Header, payload: Bytes) -> Result<Record, &
     })
 }
 
-fn take_u32(rest: &mut &[u8]) -> Result<u32, &'static str> {
+pub(super) fn take_u32(rest: &mut &[u8]) -> Result<u32, &'static str> {
     rest.try_get_u32_le().map_err(|_| "a mark is cut")
 }
 
@@ -289,7 +289,7 @@ fn take_span(rest: &mut &[u8], body_bytes: usize) -> Result<(u32, u32), &'static
     }
 }
 
-fn take_text(rest: &mut &[u8]) -> Result<String, &'static str> {
+pub(super) fn take_text(rest: &mut &[u8]) -> Result<String, &'static str> {
     let len = take_u32(rest)? as usize;
     let bytes = rest.get(..len).ok_or("a text is cut")?;
     let text = std::str::from_utf8(bytes)

@@ -505,6 +505,48 @@ async fn an_expired_reader_goes_on_at_the_oldest() {
 }
 
 #[tokio::test]
+async fn what_expired_unread_is_known_by_its_type_until_all_have_passed_it() {
+    let folder = TempDir::new().unwrap();
+    let log = open_sized(folder.path(), 300, BIG);
+    for n in 0..30 {
+        append(&log, &[n]).await.unwrap();
+    }
+    log.release(1, 0);
+    while log.oldest_sequence() < 12 {
+        assert_eq!(log.expire_oldest().segments, 1);
+    }
+    let end = log.oldest_sequence();
+    let named = |numbers: std::ops::Range<u64>| {
+        let runs = log.expired_types(numbers).into_iter();
+        let one = |(run, name): (std::ops::Range<u64>, String)| run.map(move |n| (n, name.clone()));
+        runs.flat_map(one).collect::<Vec<_>>()
+    };
+    let kind = |n: u64| {
+        (
+            n,
+            if n.is_multiple_of(2) { "even" } else { "odd" }.to_owned(),
+        )
+    };
+    assert_eq!(named(3..end), (3..end).map(kind).collect::<Vec<_>>());
+
+    // Damage costs the types of one segment, and no number.
+    let path = std::fs::read_dir(folder.path().join("log"))
+        .unwrap()
+        .flatten();
+    let mut kept: Vec<PathBuf> = path.map(|entry| entry.path()).collect();
+    kept.retain(|path| path.extension().is_some_and(|it| it == "expired"));
+    kept.sort();
+    std::fs::write(&kept[1], b"rot").unwrap();
+    let damaged = named(0..end);
+    assert_eq!(damaged.len() as u64, end);
+    assert!(damaged.iter().any(|(_, name)| name == EXPIRED_TYPE));
+    assert_eq!(damaged.last(), Some(&kind(end - 1)));
+
+    log.release(end, 0);
+    assert!(kept.iter().all(|path| !path.exists()));
+}
+
+#[tokio::test]
 async fn a_full_disk_is_answered_and_passes() {
     let folder = TempDir::new().unwrap();
     let log = open(folder.path());

@@ -19,6 +19,8 @@ use crate::support::{self, RUN, Sluice, double, eventually, source};
 pub const BODY: u64 = 100;
 /// Every so many events one has a type that no rule is on …
 const UNMAPPED_EVERY: u64 = 10;
+/// … which is this …
+pub const UNMAPPED: &str = "users.messages.hologram.Seen";
 /// … and one is larger than the sink takes.
 const OVERSIZE_EVERY: u64 = 50;
 /// Stops until nothing waits: more than a double has troubles planned.
@@ -289,7 +291,7 @@ pub fn event(n: u64) -> Value {
     let mut event = small(&format!("event-{n}"));
     match kind(n) {
         Kind::Plain => {}
-        Kind::Unmapped => event["event_type"] = json!("users.messages.hologram.Seen"),
+        Kind::Unmapped => event["event_type"] = json!(UNMAPPED),
         Kind::Oversize => event["properties"]["campaign_name"] = json!("x".repeat(40_000)),
     }
     event
