@@ -6,6 +6,7 @@
 //!
 //! | file | what it is |
 //! | --- | --- |
+//! | `run` | one run: which files are read when, what becomes of those that are renamed or go away |
 //! | `pattern` | which files are meant, and what tells one from another |
 //! | `position` | how far each was read, kept over a restart |
 //! | `tail` | one file that is read: its lines, its end, its being cut off |
@@ -13,12 +14,10 @@
 
 mod pattern;
 mod position;
+mod run;
 mod tail;
 mod upstream;
 
-use std::collections::BTreeMap;
-use std::fs::Metadata;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -26,12 +25,8 @@ use serde::Deserialize;
 use sluice_sdk::{ConfigError, Intake, Source, SourceError, Stop};
 
 use crate::place::{Place, Places, id_default, time_default, type_default};
-use pattern::{Pattern, entries, identity};
-use position::{Position, Positions};
-use tail::Tail;
-
-/// Looks at a file that is gone from the pattern, before its unfinished last line counts as one.
-const LOOKS_AFTER: u32 = 3;
+use pattern::Pattern;
+use run::Run;
 
 /// Reads one JSON event a line from files. A line that is no event is set aside with its reason, the
 /// others go on. How far each file was read is kept over a restart.
@@ -41,8 +36,10 @@ pub struct FileSourceConfig {
     /// The file, or a pattern for several (`logs/*.ndjson`), read in the order of their names.
     #[schemars(example = "events.ndjson")]
     pub path: String,
-    /// Go on at the end and wait for more lines and files, as `tail -F` does: files may be rotated by
-    /// renaming them or by cutting them off. Default false: the source ends with the files.
+    /// Go on at the end and wait for more lines and files, as `tail -F` does. A last line without its
+    /// newline waits for it. Files may be rotated by renaming them: the old one is read on until
+    /// nothing was added to it for a minute. Cutting them off works too, but what was written between
+    /// the last look and the cut is gone. Default false: the source ends with the files.
     #[serde(default)]
     #[schemars(example = true)]
     pub follow: bool,
@@ -109,9 +106,8 @@ impl FileSource {
 
 impl Source for FileSource {
     async fn run(self: Box<Self>, intake: Intake, stop: Stop) -> Result<(), SourceError> {
-        let mut positions = position::load(&intake).await?;
-        let mut tails: BTreeMap<String, Tail> = BTreeMap::new();
-        let files = self.list()?;
+        let positions = position::load(&intake).await?;
+        let files = self.pattern.files()?;
         if files.is_empty() && !self.follow {
             return Err(SourceError(format!(
                 "file: there is no {}; check `path`, or set `follow: true` to wait for it",
@@ -119,106 +115,12 @@ impl Source for FileSource {
             )));
         }
         intake.ready(&self.pattern.text);
-        for key in self.find_moved(&files, &positions, &mut tails).await {
-            positions.remove(&key);
+        let mut run = Run::new(&self, intake, stop, positions);
+        run.find_moved(&files).await;
+        match self.follow {
+            true => run.follow().await,
+            false => run.read_once(&files).await,
         }
-        loop {
-            let files = self.list()?;
-            for (path, metadata) in &files {
-                let key = identity(path, metadata);
-                if let Some(tail) = tails.get_mut(&key) {
-                    tail.position.path.clone_from(path);
-                    tail.looks_after = 0;
-                } else if let Some(tail) = tail::open(path, positions.get(&key)).await {
-                    tails.insert(key, tail);
-                }
-            }
-            let listed: Vec<String> = files.iter().map(|(path, it)| identity(path, it)).collect();
-            // By name, so that a numbered series keeps its order.
-            let mut order: Vec<String> = tails.keys().cloned().collect();
-            order.sort_by_key(|key| (listed.contains(key), tails[key].position.path.clone()));
-            for key in order {
-                let Some(mut tail) = tails.remove(&key) else {
-                    continue;
-                };
-                let is_gone = !listed.contains(&key);
-                tail.looks_after += u32::from(is_gone);
-                let is_last = !self.follow || tail.looks_after >= LOOKS_AFTER;
-                let mut keep = |position: &Position| {
-                    positions.insert(key.clone(), position.clone());
-                    positions.clone()
-                };
-                if !tail
-                    .read(&self.places, is_last, &intake, &stop, &mut keep)
-                    .await?
-                {
-                    return Ok(());
-                }
-                if is_gone && is_last {
-                    positions.remove(&key);
-                } else {
-                    tails.insert(key, tail);
-                }
-            }
-            if !self.follow || stop.is_requested() {
-                return Ok(());
-            }
-            tokio::select! {
-                () = stop.requested() => return Ok(()),
-                () = tokio::time::sleep(self.check_every) => {}
-            }
-        }
-    }
-}
-
-impl FileSource {
-    fn list(&self) -> Result<Vec<(PathBuf, Metadata)>, SourceError> {
-        self.pattern.files().map_err(|error| {
-            SourceError(format!(
-                "file: {} cannot be read: {error}",
-                self.pattern.text
-            ))
-        })
-    }
-
-    /// Files that were rotated away while we did not run: found again by their identity in their
-    /// folder, and read to their end. Gives those that are gone.
-    async fn find_moved(
-        &self,
-        files: &[(PathBuf, Metadata)],
-        positions: &Positions,
-        tails: &mut BTreeMap<String, Tail>,
-    ) -> Vec<String> {
-        let mut gone = Vec::new();
-        for (key, position) in positions {
-            if files.iter().any(|(path, it)| identity(path, it) == *key) {
-                continue;
-            }
-            let folder = position.path.parent().unwrap_or(Path::new(""));
-            let moved = entries(folder).unwrap_or_default();
-            let moved = moved
-                .into_iter()
-                .find(|(path, it)| identity(path, it) == *key);
-            let tail = match moved {
-                Some((path, _)) => tail::open(&path, Some(position)).await,
-                None => None,
-            };
-            match tail {
-                // Another file has taken the inode when it begins otherwise.
-                Some(tail) if tail.position.offset == position.offset => {
-                    tails.insert(key.clone(), tail);
-                }
-                _ => {
-                    tracing::warn!(
-                        "file: {} went away; it had been read to byte {}. If it was rotated into another folder or compressed before its end was read, its last lines are missing",
-                        position.path.display(),
-                        position.offset
-                    );
-                    gone.push(key.clone());
-                }
-            }
-        }
-        gone
     }
 }
 

@@ -5,9 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
-use sluice_sdk::ConfigError;
+use sluice_sdk::{ConfigError, SourceError};
 
-/// Files that are followed at the same time.
+/// Most files of one pattern.
 const FILES_MAX: usize = 10_000;
 
 /// What files are meant.
@@ -51,15 +51,24 @@ impl Pattern {
     }
 
     /// The files there are now, in the order of their names.
-    pub fn files(&self) -> io::Result<Vec<(PathBuf, Metadata)>> {
-        let Some(glob) = &self.glob else {
-            let path = PathBuf::from(&self.text);
-            return match std::fs::metadata(&path) {
-                Ok(metadata) => Ok(vec![(path, metadata)]),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-                Err(error) => Err(error),
-            };
+    pub fn files(&self) -> Result<Vec<(PathBuf, Metadata)>, SourceError> {
+        let found = match &self.glob {
+            Some(glob) => self.matching(glob),
+            None => self.single(),
         };
+        found.map_err(|error| SourceError(format!("file: {} cannot be read: {error}", self.text)))
+    }
+
+    fn single(&self) -> io::Result<Vec<(PathBuf, Metadata)>> {
+        let path = PathBuf::from(&self.text);
+        match std::fs::metadata(&path) {
+            Ok(metadata) => Ok(vec![(path, metadata)]),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn matching(&self, glob: &GlobMatcher) -> io::Result<Vec<(PathBuf, Metadata)>> {
         let depth = Path::new(&self.text).components().count();
         let mut found = Vec::new();
         let mut folders = vec![self.folder.clone()];
@@ -74,8 +83,13 @@ impl Pattern {
                 }
             }
         }
+        // Rather no file than a part of them in silence.
+        if found.len() > FILES_MAX {
+            return Err(io::Error::other(format!(
+                "more than {FILES_MAX} files fit; narrow `path`, or move away what was read"
+            )));
+        }
         found.sort_by(|(a, _), (b, _)| a.cmp(b));
-        found.truncate(FILES_MAX);
         Ok(found)
     }
 }
@@ -107,4 +121,10 @@ pub fn identity(_: &Path, metadata: &Metadata) -> String {
 #[cfg(not(unix))]
 pub fn identity(path: &Path, _: &Metadata) -> String {
     path.display().to_string()
+}
+
+/// Whether only the device has another number.
+pub fn is_renumbered(old: &str, new: &str) -> bool {
+    let inode = |key: &str| key.split_once(':').map(|(_, inode)| inode.to_owned());
+    inode(old).is_some() && inode(old) == inode(new)
 }

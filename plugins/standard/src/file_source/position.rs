@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use sluice_sdk::{Bytes, Intake, SourceError};
 
 /// How far a file was read.
@@ -14,6 +15,13 @@ pub struct Position {
     /// Hash of the first `head_bytes` bytes.
     pub head: String,
     pub head_bytes: u64,
+}
+
+/// Of the first bytes of a file.
+pub fn hash(head: &[u8]) -> String {
+    let digest = Sha256::digest(head);
+    let bytes = digest.iter().take(16);
+    bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// By device and inode.
