@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `generate` | source: made-up events of a catalogue |
 //! | `stdin`, `file_source/` | sources: one JSON event a line |
-//! | `stdout`, `file_sink` | sinks: one JSON document a line |
+//! | `stdout`, `file_sink/` | sinks: one JSON document a line |
 //! | `http_sink`, `http_config` | sink: documents to any address |
 //! | `http_source`, `http_feed` | source: JSON that another system posts |
 //! | `place` | where an event says its id, type and time (pure) |

@@ -5,17 +5,18 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice_sdk::{
-    BoxFuture, Bytes, Intake, IntakeBackend, IntakeError, SourceError, Stop, Submission,
-};
+use sluice_sdk::{Intake, SourceError, Stop};
 use sluice_standard as _;
+use support::Journal;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -24,55 +25,6 @@ use tokio::time::{sleep, timeout};
 const SOME_LOOKS: Duration = Duration::from_secs(3);
 /// Longer than a renamed file is read on.
 const MINUTES: Duration = Duration::from_secs(200);
-
-/// What was taken, and the position, which outlives a run.
-#[derive(Default)]
-struct Kept {
-    ids: Vec<String>,
-    aside: Vec<(String, String)>,
-    position: Option<Bytes>,
-    is_full: bool,
-}
-
-#[derive(Clone, Default)]
-struct Journal(Arc<Mutex<Kept>>);
-
-impl IntakeBackend for Journal {
-    fn accept(&self, submission: Submission) -> BoxFuture<'_, Result<(), IntakeError>> {
-        let mut kept = self.0.lock().unwrap();
-        if kept.is_full {
-            let retry_after = Duration::from_millis(10);
-            return Box::pin(async move { Err(IntakeError::Full { retry_after }) });
-        }
-        let text = |start, end| {
-            let slice = submission.body.slice(start as usize..end as usize);
-            String::from_utf8_lossy(&slice).into_owned()
-        };
-        for mark in &submission.events {
-            let event: Value = serde_json::from_str(&text(mark.start, mark.end)).unwrap();
-            assert_eq!(event["id"], mark.id.as_str());
-            kept.ids.push(mark.id.clone());
-        }
-        let marks = submission.malformed.iter();
-        kept.aside
-            .extend(marks.map(|it| (it.reason.clone(), text(it.start, it.end))));
-        Box::pin(async { Ok(()) })
-    }
-
-    fn ready(&self, _: &str) {}
-
-    fn note(&self, _: &'static str) {}
-
-    fn load(&self) -> BoxFuture<'_, Result<Option<Bytes>, IntakeError>> {
-        let position = self.0.lock().unwrap().position.clone();
-        Box::pin(async { Ok(position) })
-    }
-
-    fn save(&self, position: Bytes) -> BoxFuture<'_, Result<(), IntakeError>> {
-        self.0.lock().unwrap().position = Some(position);
-        Box::pin(async { Ok(()) })
-    }
-}
 
 /// A folder with a source that reads in it.
 struct World {
