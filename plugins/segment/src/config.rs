@@ -26,6 +26,14 @@ pub struct SegmentConfig {
     /// answers, so look into the source's Debugger once after the first delivery.
     #[schemars(example = &"${SEGMENT_WRITE_KEY}")]
     pub write_key: Secret,
+    /// Base address at which the key is looked up, `https://cdn.segment.com`: where Segment's own clients
+    /// for web and phones get the settings of their source. A key that is not known there holds the
+    /// connector: at the start, and later within an hour. Unverified: Segment promises this address to
+    /// nobody else, and there are reports of good keys that it does not know, so try it with a good one
+    /// first. Whether it knows the keys of EU workspaces is not known. Default: keys are not looked up.
+    #[serde(default)]
+    #[schemars(example = &"https://cdn.segment.com")]
+    pub look_up_key_at: Option<String>,
     /// Compress requests above 1 KB. Default: true. If the other side refuses compressed requests and
     /// takes the same one plain, this is switched off for the rest of the run, with a warning.
     #[serde(default = "yes")]
@@ -109,6 +117,16 @@ impl SegmentConfig {
         }
     }
 
+    /// The address under which keys are looked up, without the key.
+    ///
+    /// # Errors
+    /// When it is no plain web address.
+    pub fn look_up_url(&self) -> Result<Option<Url>, ConfigError> {
+        let base = self.look_up_key_at.as_deref();
+        base.map(|text| web_address("look_up_key_at", text))
+            .transpose()
+    }
+
     /// Check the values that have no type of their own.
     ///
     /// # Errors
@@ -147,8 +165,21 @@ impl SegmentConfig {
 }
 
 fn endpoint_url(text: &str) -> Result<Url, ConfigError> {
-    let wrong = |message: &str| ConfigError::at("endpoint", message);
-    let mut url = Url::parse(text.trim()).map_err(|error| {
+    let mut url = web_address("endpoint", text)?;
+    let path = url.path().trim_end_matches('/').to_owned();
+    let path = match path {
+        path if path.ends_with("/v1/batch") => path,
+        path if path.ends_with("/v1") => format!("{path}/batch"),
+        path => format!("{path}/v1/batch"),
+    };
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// A web address without secrets and parameters.
+fn web_address(key: &str, text: &str) -> Result<Url, ConfigError> {
+    let wrong = |message: &str| ConfigError::at(key, message);
+    let url = Url::parse(text.trim()).map_err(|error| {
         wrong(&format!(
             "expected a web address such as https://host: {error}"
         ))
@@ -166,13 +197,6 @@ fn endpoint_url(text: &str) -> Result<Url, ConfigError> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(wrong("expected an address without ? and #"));
     }
-    let path = url.path().trim_end_matches('/').to_owned();
-    let path = match path {
-        path if path.ends_with("/v1/batch") => path,
-        path if path.ends_with("/v1") => format!("{path}/batch"),
-        path => format!("{path}/v1/batch"),
-    };
-    url.set_path(&path);
     Ok(url)
 }
 

@@ -5,11 +5,13 @@
 //! each document.
 //!
 //! Where to read: [`sink`] is the story of one batch, [`prepare`] the check of one document,
-//! [`protocol`] the pure parts, [`double`] the stand-in, `sandbox` its command.
+//! [`look_up`] the question for a key, [`protocol`] the pure parts, [`double`] the stand-in, `sandbox`
+//! its command.
 
 pub mod config;
 pub mod document;
 pub mod double;
+pub mod look_up;
 pub mod prepare;
 pub mod protocol;
 mod sandbox;

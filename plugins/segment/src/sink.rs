@@ -19,6 +19,7 @@ use sluice_sdk::{
 use url::Url;
 
 use crate::config::{SegmentConfig, is_loopback};
+use crate::look_up::LookUp;
 use crate::prepare::prepare;
 use crate::protocol;
 
@@ -39,6 +40,7 @@ const KEY_CHARS_MIN: usize = 10;
 pub struct SegmentSink {
     config: SegmentConfig,
     url: Url,
+    look_up: Option<LookUp>,
     client: Mutex<Option<(Instant, Client)>>,
     gzip_is_on: AtomicBool,
     gzip_is_proven: AtomicBool,
@@ -61,6 +63,7 @@ impl SegmentSink {
         config.validate()?;
         Ok(Self {
             url: config.batch_url()?,
+            look_up: config.look_up_url()?.map(LookUp::new),
             client: Mutex::new(None),
             gzip_is_on: AtomicBool::new(config.gzip),
             gzip_is_proven: AtomicBool::new(false),
@@ -111,7 +114,11 @@ impl SegmentSink {
             .redirect(redirect::Policy::none())
             .timeout(self.config.request_timeout())
             .pool_idle_timeout(Duration::from_secs(60));
-        if is_loopback(&self.url) {
+        let looks_up_here = self
+            .look_up
+            .as_ref()
+            .is_none_or(|it| is_loopback(it.base()));
+        if is_loopback(&self.url) && looks_up_here {
             builder = builder.no_proxy();
         }
         let client = builder
@@ -205,14 +212,15 @@ impl SegmentSink {
 
 impl Sink for SegmentSink {
     fn limits(&self) -> Limits {
+        // A refused compressed one is followed by a plain one; the key may be looked up before.
+        let requests = if self.look_up.is_some() { 3 } else { 2 };
         Limits {
             document_bytes_max: protocol::DOCUMENT_BYTES_MAX,
             batch_bytes_max: protocol::BATCH_BYTES_MAX,
             batch_documents_max: protocol::BATCH_DOCUMENTS_MAX,
             envelope_bytes: protocol::ENVELOPE_BYTES,
             concurrency: self.config.concurrency,
-            // Two requests fit: a refused compressed one is followed by a plain one.
-            deliver_timeout: self.config.request_timeout() * 2 + Duration::from_secs(5),
+            deliver_timeout: self.config.request_timeout() * requests + Duration::from_secs(5),
             deduplicates_for: Some(Duration::from_secs(24 * 60 * 60)),
         }
     }
@@ -221,9 +229,16 @@ impl Sink for SegmentSink {
         prepare(document, &self.config.oversize.drop)
     }
 
-    /// Only whether there is a key. Nothing is sent: Segment answers 200 to any key and any source.
+    /// Whether there is a key, and where the config asks for it, whether it is known. No document is
+    /// sent: Segment answers 200 to any key and any source.
     async fn check(&self) -> Result<(), CheckError> {
-        self.write_key().map(|_| ()).map_err(CheckError::Refused)
+        let key = self.write_key().map_err(CheckError::Refused)?;
+        if let Some(look_up) = &self.look_up {
+            let client = self.client(CLIENT_AGE_MAX).map_err(CheckError::Refused)?;
+            let known = look_up.check(&client, &key).await;
+            known.map_err(CheckError::Refused)?;
+        }
+        Ok(())
     }
 
     async fn deliver(&self, batch: &Batch) -> Delivery {
@@ -235,6 +250,11 @@ impl Sink for SegmentSink {
             Ok(client) => client,
             Err(reason) => return Delivery::All(Outcome::Hold { reason }),
         };
+        if let Some(look_up) = &self.look_up
+            && let Err(reason) = look_up.check_at_times(&client, &key).await
+        {
+            return Delivery::All(Outcome::Hold { reason });
+        }
         let body = protocol::batch_body(&batch.documents, Timestamp::now(), &key);
         match self.send_packed(&client, body, batch.attempt, &key).await {
             Ok(answer) => {
@@ -277,7 +297,7 @@ fn wish(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// An error of the way with its causes, without the address.
-fn describe(error: reqwest::Error) -> String {
+pub(crate) fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(&error);

@@ -82,6 +82,7 @@ fn router(side: Side) -> Router {
         router = router.route(&format!("/v1/{path}"), post(call));
     }
     router
+        .route("/v1/projects/{key}/settings", get(source_settings))
         .route("/_sandbox/summary", get(summary))
         .route("/_sandbox/documents", get(documents))
         .route("/_sandbox/documents/{message_id}", get(document))
@@ -364,6 +365,16 @@ fn basic_user(headers: &HeaderMap) -> Option<String> {
     let decoded = String::from_utf8(BASE64_STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let user = decoded.split(':').next()?;
     Some(user.to_owned())
+}
+
+/// What Segment's clients for web and phones ask for first.
+async fn source_settings(State(side): State<Side>, Path(key): Path<String>) -> Response {
+    let keys = &side.shared.options.keys;
+    if keys.is_empty() || keys.contains_key(&key) {
+        return Json(json!({"integrations": {"Segment.io": {"apiKey": key}}})).into_response();
+    }
+    let message = json!({"message": "Invalid path or write key provided."});
+    (StatusCode::NOT_FOUND, Json(message)).into_response()
 }
 
 async fn summary(State(side): State<Side>) -> Json<Value> {
