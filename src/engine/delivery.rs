@@ -15,6 +15,7 @@ use tracing::{Instrument, Level, debug, error, info, warn};
 
 use super::batch::{BatchId, Part};
 use super::gate::{CHECK_TIMEOUT, Gate, Leave};
+use super::masked::masked;
 use super::pace::Pace;
 
 /// First pause after a failed try; doubled each time, drawn at random below that (full jitter).
@@ -375,7 +376,8 @@ impl Courier {
         reason: String,
     ) {
         if part.items.len() > 1 {
-            debug!(documents = part.items.len(), "refused: {reason}");
+            let shown = shown(&reason, &part.items);
+            debug!(documents = part.items.len(), "refused: {shown}");
             split(parts, part, 0);
             return;
         }
@@ -402,7 +404,7 @@ impl Courier {
         tries: u32,
         batch: &BatchId,
     ) {
-        self.note_refused(&item, &reason);
+        self.note_refused(&item, &shown(&reason, std::slice::from_ref(&item)));
         let batch = batch.clone();
         let dead = Final::Dead {
             answer: reason,
@@ -450,7 +452,8 @@ impl Courier {
     fn note_retry(&self, items: &[Item], tries: u32, reason: &str) {
         self.retries.fetch_add(1, Ordering::Relaxed);
         self.pace.not_taken();
-        self.set_trouble(Some(reason.to_owned()));
+        let reason = shown(reason, items);
+        self.set_trouble(Some(reason.clone()));
         if tries == 1 || tries.is_power_of_two() {
             let first = items.first().map_or("", |item| &item.document.event_id);
             warn!(
@@ -461,6 +464,7 @@ impl Courier {
     }
 
     fn hold(&self, items: &[Item], reason: String) {
+        let reason = shown(&reason, items);
         let first = items.first().map_or("", |item| &item.document.event_id);
         if self.gate.hold(reason.clone()) {
             error!(
@@ -482,6 +486,11 @@ impl Courier {
             },
         }
     }
+}
+
+/// A sink's reason for what it made of these documents, as others may see it.
+fn shown(reason: &str, items: &[Item]) -> String {
+    masked(reason, items.iter().map(|item| &*item.document.body))
 }
 
 fn split(parts: &mut Vec<Part>, part: Part, tries: u32) {

@@ -18,6 +18,7 @@ pub mod gate;
 pub mod intake;
 pub mod keeper;
 mod lanes;
+mod masked;
 mod pace;
 pub mod prepare;
 mod reload;
@@ -33,6 +34,7 @@ mod watch;
 
 pub use command::{RunOptions, run_command};
 pub use lanes::{Lanes, PauseError};
+pub use masked::masked;
 pub use reload::{Asked, Changes, Refused, Reloader};
 pub use run::Running;
 pub use shared::Shared;

@@ -111,21 +111,27 @@ admin: {{ listen: \"off\" }}
 
     /// Every dead letter, from the data folder of a stopped process.
     pub fn dead_letters(&self) -> Vec<Value> {
-        let output = self
-            .program()
-            .args(["dead-letters", "export", "--config"])
-            .arg(&self.config)
-            .output()
-            .expect("the program starts");
-        let text = String::from_utf8(output.stdout).expect("a text");
+        let text = self.says(&["dead-letters", "export"]);
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("a line is a dead letter"))
+            .collect()
+    }
+
+    /// The same as a person sees them.
+    pub fn list_dead_letters(&self) -> String {
+        self.says(&["dead-letters", "list"])
+    }
+
+    fn says(&self, arguments: &[&str]) -> String {
+        let mut program = self.program();
+        program.args(arguments).arg("--config").arg(&self.config);
+        let output = program.output().expect("the program starts");
         assert!(
             output.status.success(),
             "{}",
             String::from_utf8_lossy(&output.stderr)
         );
-        text.lines()
-            .map(|line| serde_json::from_str(line).expect("a line is a dead letter"))
-            .collect()
+        String::from_utf8(output.stdout).expect("a text")
     }
 
     pub fn data(&self) -> PathBuf {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{BODY, Load, Sent, Settings, World, body, event};
+use crate::harness::{BODY, Load, Sent, Settings, World, body, envelope, event, post, small};
 use crate::support::eventually;
 
 /// Events of one test here: some batches' worth.
@@ -197,4 +197,42 @@ async fn one_trouble_after_the_other_under_load_loses_nothing() {
     let sent = Sent::below(load.finish().await.0);
     world.arrives(sent.delivered).await;
     world.ends_with(sluice, &sent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_answer_repeats_of_a_person_is_in_the_dead_letter_alone() {
+    let world = World::new(Settings::default()).await;
+    let answer = r#"{"message":"no jo.private@example.com, user cust-1001, Spring of Jo"}"#;
+    for status in [503, 401, 400] {
+        world
+            .fault(json!({"mode": "status", "status": status, "times": 1, "body": answer}))
+            .await;
+    }
+    let sluice = world.start();
+    let mut event = small("event-1");
+    event["properties"]["campaign_name"] = json!("Spring of Jo");
+    assert_eq!(
+        post(&sluice.endpoint, envelope(&body([event]))).await.0,
+        200
+    );
+    let told = [
+        sluice.wait_for_line("not taken: status 503"),
+        sluice.wait_for_line("held: status 401"),
+        sluice.wait_for_line("refused by the sink: status 400"),
+    ];
+    assert_eq!(sluice.stop(), Some(0));
+    let letters = world.dead_letters();
+    assert!(
+        letters[0]["detail"]
+            .to_string()
+            .contains("jo.private@example.com"),
+        "{letters:?}"
+    );
+    let list = world.list_dead_letters();
+    for shown in told.iter().chain([&list]) {
+        assert!(shown.contains("no ***, user ***, ***"), "{shown}");
+        for personal in ["jo.private", "cust-1001", "Spring of Jo"] {
+            assert!(!shown.contains(personal), "{personal}: {shown}");
+        }
+    }
 }

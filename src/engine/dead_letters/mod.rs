@@ -10,6 +10,7 @@ mod filter;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::masked::masked;
 use crate::journal::DeadLetterKey;
 
 pub use desk::{DropOrder, Dropped, Fate, Letters, LettersError, LettersStatus, Retention};
@@ -142,7 +143,7 @@ pub struct LetterSummary {
     pub event_id: String,
     /// Short and stable.
     pub reason: String,
-    /// More about it.
+    /// More about it, without what it repeats of the event.
     pub detail: String,
     /// The rule, if one ran.
     pub rule: Option<String>,
@@ -157,13 +158,14 @@ pub struct LetterSummary {
 impl LetterSummary {
     /// Of a letter under its key.
     pub fn of(key: &DeadLetterKey, letter: &DeadLetter) -> Self {
+        let document = letter.document.as_deref().unwrap_or_default().as_bytes();
         Self {
             letter: key.to_string(),
             at: letter.at,
             event_type: letter.event_type.clone(),
             event_id: letter.event_id.clone(),
             reason: letter.reason.clone(),
-            detail: letter.detail.clone(),
+            detail: masked(&letter.detail, [letter.event_bytes(), document]),
             rule: letter.rule.clone(),
             tries: letter.tries,
             replays: letter.replays,
