@@ -97,26 +97,18 @@ pub fn host() -> String {
     lettre::transport::smtp::extension::ClientId::default().to_string()
 }
 
-/// Watch and tell until `stop`. Does nothing when `alerts` names no way to reach anybody.
+/// Watch and tell until `stop`; by the `alerts` of the config that runs, also after a reload.
 pub async fn watch(setup: AlertSetup, shared: Arc<Shared>, stop: Stop) {
-    if !setup.alerts.is_reachable() {
-        return;
-    }
-    let mut posts = JoinSet::new();
-    let mut entrances = Vec::new();
-    for channel in Channel::all(&setup.alerts) {
-        let is_mail = matches!(channel, Channel::Mail(_));
-        let (entrance, post) = Post::new(channel, Arc::clone(&shared));
-        posts.spawn(post.run(stop.clone()));
-        entrances.push((is_mail, entrance));
-    }
     let memory = remembered(&shared).await;
-    let now_ms = shared.clock().now_ms();
     let mut watcher = Watcher {
-        policy: Policy::new(setup.alerts.interval, memory.clone(), now_ms),
+        policy: Policy::new(
+            setup.alerts.interval,
+            memory.clone(),
+            shared.clock().now_ms(),
+        ),
+        ways: Ways::open(&setup.alerts, &shared),
         setup,
         observer: Observer::default(),
-        entrances,
         host: host(),
         saved: memory,
     };
@@ -125,30 +117,77 @@ pub async fn watch(setup: AlertSetup, shared: Arc<Shared>, stop: Stop) {
             () = stop.requested() => break,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        // A reload may have brought other contacts.
         let config = shared.config();
-        watcher.setup.connectors = contacts_of(&config);
-        let status = shared.status();
-        watcher.look(&status, &config, shared.clock().now_ms());
-        watcher.save(&shared, &status).await;
+        watcher.follow(&config, &shared).await;
+        if watcher.setup.alerts.is_reachable() {
+            let status = shared.status();
+            watcher.look(&status, &config, shared.clock().now_ms());
+            watcher.save(&shared, &status).await;
+        }
     }
-    while posts.join_next().await.is_some() {}
+    watcher.ways.close().await;
     // What went out since the last look must not be told again by the next process.
     let status = shared.status();
     watcher.save(&shared, &status).await;
+}
+
+/// The channels that are open.
+struct Ways {
+    /// Whether it is for mail, and where it begins.
+    entrances: Vec<(bool, mpsc::Sender<Letter>)>,
+    posts: JoinSet<()>,
+    stop: Stop,
+}
+
+impl Ways {
+    fn open(alerts: &AlertsConfig, shared: &Arc<Shared>) -> Self {
+        let mut ways = Self {
+            entrances: Vec::new(),
+            posts: JoinSet::new(),
+            stop: Stop::default(),
+        };
+        for channel in Channel::all(alerts) {
+            let is_mail = matches!(channel, Channel::Mail(_));
+            let (entrance, post) = Post::new(channel, Arc::clone(shared));
+            ways.posts.spawn(post.run(ways.stop.clone()));
+            ways.entrances.push((is_mail, entrance));
+        }
+        ways
+    }
+
+    /// A message under way is finished; what waits is not sent.
+    async fn close(&mut self) {
+        self.stop.request();
+        while self.posts.join_next().await.is_some() {}
+    }
 }
 
 struct Watcher {
     setup: AlertSetup,
     policy: Policy,
     observer: Observer,
-    /// Whether it is for mail, and where it begins.
-    entrances: Vec<(bool, mpsc::Sender<Letter>)>,
+    ways: Ways,
     host: String,
     saved: Memory,
 }
 
 impl Watcher {
+    /// Take what a reload may have brought: other contacts, and other ways to reach them. What is not
+    /// sent by the old ways is told again by the new ones.
+    async fn follow(&mut self, config: &Config, shared: &Arc<Shared>) {
+        self.setup.connectors = contacts_of(config);
+        if config.alerts == self.setup.alerts {
+            return;
+        }
+        self.ways.close().await;
+        self.save(shared, &shared.status()).await;
+        self.setup.alerts = config.alerts.clone();
+        shared.clear_alert_channels();
+        self.ways = Ways::open(&self.setup.alerts, shared);
+        let interval = self.setup.alerts.interval;
+        self.policy = Policy::new(interval, self.saved.clone(), shared.clock().now_ms());
+    }
+
     fn look(&mut self, status: &Status, config: &Config, now_ms: i64) {
         let letters = &config.journal.dead_letters;
         let seen = self.observer.observe(status, letters, now_ms);
@@ -165,7 +204,7 @@ impl Watcher {
             full_in: self.observer.full_in(&status.journal),
             now_ms,
         };
-        for (is_mail, entrance) in &self.entrances {
+        for (is_mail, entrance) in &self.ways.entrances {
             let letters = if *is_mail {
                 self.mails(&notices, &context)
             } else {
@@ -206,6 +245,7 @@ impl Watcher {
     async fn save(&mut self, shared: &Arc<Shared>, status: &Status) {
         let memory = self.policy.memory();
         let is_waiting = self
+            .ways
             .entrances
             .iter()
             .any(|(_, entrance)| entrance.capacity() < entrance.max_capacity())

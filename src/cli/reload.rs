@@ -102,6 +102,9 @@ fn human(changes: &Changes) -> String {
     for (name, why) in &changes.failed {
         out.push_str(&format!("  not started: {name}: {why}. Its events wait.\n"));
     }
+    if changes.alerts_changed {
+        out.push_str("  alerts: go out by the new settings\n");
+    }
     for part in &changes.needs_restart {
         out.push_str(&format!("  needs a restart: {part}\n"));
     }

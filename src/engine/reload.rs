@@ -1,7 +1,7 @@
 //! Another config while everything runs: checked whole first, then put to work connector by connector.
 //!
 //! What cannot be changed in a running process is told, each time, until a restart: sources, the
-//! journal, the admin listener's address, the way alerts go out.
+//! journal, the admin listener's address.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -45,6 +45,9 @@ pub struct Changes {
     pub unchanged: Vec<String>,
     /// Not started, and why. Their events wait.
     pub failed: BTreeMap<String, String>,
+    /// Alerts go out by new settings.
+    #[serde(default)]
+    pub alerts_changed: bool,
     /// What only a restart puts to work.
     pub needs_restart: Vec<String>,
 }
@@ -151,6 +154,7 @@ impl Reloader {
         }
         let mut changes = Changes {
             needs_restart: self.needs_restart(&prepared.config),
+            alerts_changed: prepared.config.alerts != shared.config().alerts,
             ..Changes::default()
         };
         let config = Arc::new(prepared.config);
@@ -272,9 +276,6 @@ impl Reloader {
         if new.admin.listen != old.admin.listen {
             told.push("admin: its address has changed".to_owned());
         }
-        if new.alerts != old.alerts {
-            told.push("alerts: the settings have changed".to_owned());
-        }
         told
     }
 }
@@ -326,6 +327,9 @@ fn told(changes: &Changes) {
         names(&changes.removed),
         names(&changes.unchanged),
     );
+    if changes.alerts_changed {
+        info!("alerts go out by the new settings");
+    }
     for part in &changes.needs_restart {
         warn!("needs a restart to be put to work: {part}");
     }

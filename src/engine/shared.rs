@@ -280,6 +280,12 @@ impl Shared {
         alerts.insert(channel.to_owned(), status);
     }
 
+    /// There is no way of telling people any more.
+    pub fn clear_alert_channels(&self) {
+        let mut alerts = self.alerts.write().unwrap_or_else(PoisonError::into_inner);
+        alerts.clear();
+    }
+
     /// What was kept under `name` with [`Shared::keep`]. May wait for the disk.
     ///
     /// # Errors

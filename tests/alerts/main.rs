@@ -9,6 +9,7 @@ mod world;
 
 use std::sync::atomic::Ordering;
 
+use mail::MailServer;
 use serde_json::{Value, json};
 use support::{Sluice, eventually, program};
 use world::{World, event, feed};
@@ -197,5 +198,30 @@ async fn a_wrong_config_that_nobody_was_answered_about_is_told_with_its_place_an
     hang_up();
     let well = world.mail.gets("config: the files are taken again").await;
     assert!(well.text.contains("runs as config 2"), "{}", well.text);
+    assert_eq!(sluice.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_tells_by_the_new_mail_server_what_the_old_one_did_not_take() {
+    let world = World::new("interval: 1h").await;
+    world.mail.is_unwell.store(true, Ordering::Relaxed);
+    let sluice = Sluice::start(&world.config);
+    feed(&sluice, vec![event("a", 40_000)]).await;
+    sluice.wait_for_line("nobody was told yet");
+
+    let other = MailServer::start();
+    let good = std::fs::read_to_string(&world.config).expect("a config");
+    let old = format!("port: {},", world.mail.port);
+    assert!(good.contains(&old), "{good}");
+    let new = good.replace(&old, &format!("port: {},", other.port));
+    std::fs::write(&world.config, new).expect("a writable folder");
+    let sent = std::process::Command::new("kill")
+        .args(["-HUP", &sluice.pid().to_string()])
+        .status();
+    assert!(sent.expect("kill runs").success());
+    sluice.wait_for_line("alerts go out by the new settings");
+    other.gets("1 new dead letters").await;
+    eventually("both contacts have it", || other.mails().len() == 2).await;
+    assert_eq!(world.mail.mails().len(), 0);
     assert_eq!(sluice.stop(), Some(0));
 }

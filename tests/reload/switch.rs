@@ -150,6 +150,11 @@ async fn only_what_waits_for_a_restart_is_said_to() {
     reloads.edit("path: data,", "path: data, dead_letters: { retain: 30d },");
     let answer = reloads.reload().await;
     assert_eq!(answer["needs_restart"], json!([]), "{answer}");
+    assert_eq!(answer["alerts_changed"], false, "{answer}");
+    reloads.edit("admin:", "alerts: { interval: 2h }\nadmin:");
+    let answer = reloads.reload().await;
+    assert_eq!(answer["needs_restart"], json!([]), "{answer}");
+    assert_eq!(answer["alerts_changed"], true, "{answer}");
     reloads.edit("path: data,", "path: data, retain: 3d,");
     let answer = reloads.reload().await;
     let told = &answer["needs_restart"];
