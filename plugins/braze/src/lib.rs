@@ -12,6 +12,8 @@
 //! | `catalogue` | the event types of Currents |
 //! | `feed` | sends events as Braze would, for `demo` and tests |
 
+#![deny(missing_docs)]
+
 mod catalogue;
 mod config;
 mod feed;

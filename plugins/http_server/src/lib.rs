@@ -10,6 +10,8 @@
 //! | `webhook` | one request: who may send, reading the body, which answer |
 //! | `tokens` | comparing secrets |
 
+#![deny(missing_docs)]
+
 mod config;
 mod places;
 mod server;

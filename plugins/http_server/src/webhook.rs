@@ -363,6 +363,7 @@ impl From<IntakeError> for Refusal {
                 tracing::error!(%error, "a webhook's events cannot be kept; the sender is told to send them again");
                 Self::Unavailable("disk error", RETRY_AFTER)
             }
+            _ => Self::Unavailable("not now", RETRY_AFTER),
         }
     }
 }

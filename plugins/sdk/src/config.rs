@@ -36,7 +36,8 @@ impl ConfigError {
 /// Read `value` as `T`; the error carries the path of the first thing that does not fit.
 ///
 /// # Errors
-/// What serde says, with the path to it.
+/// What serde says, with the path to it; of a value that has the wrong type only the type, as it may
+/// be a secret in the wrong place.
 pub fn parse_config<T: DeserializeOwned>(value: Value) -> Result<T, ConfigError> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         use serde_path_to_error::Segment;
@@ -51,7 +52,56 @@ pub fn parse_config<T: DeserializeOwned>(value: Value) -> Result<T, ConfigError>
             .collect();
         ConfigError {
             path,
-            message: error.into_inner().to_string(),
+            message: without_value(error.into_inner().to_string()),
         }
     })
+}
+
+/// `invalid type: string "hunter2", expected a map` without what stands between.
+fn without_value(message: String) -> String {
+    let parts = || {
+        let found = message.strip_prefix("invalid type: ")?;
+        let kind = found.split(['"', '`', ',']).next()?.trim_end();
+        let (_, expected) = found.rsplit_once(", expected ")?;
+        Some(format!("expected {expected}, found {kind}"))
+    };
+    parts().unwrap_or(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_value_of_the_wrong_type_is_not_shown() {
+        type Numbers = BTreeMap<String, Vec<u8>>;
+        for (value, path, message) in [
+            (
+                serde_json::json!("a, expected b"),
+                "",
+                "expected a map, found string",
+            ),
+            (
+                serde_json::json!({"n": true}),
+                "n",
+                "expected a sequence, found boolean",
+            ),
+            (
+                serde_json::json!({"n": null}),
+                "n",
+                "expected a sequence, found null",
+            ),
+            (
+                serde_json::json!({"n": ["hunter2\""]}),
+                "n",
+                "expected u8, found string",
+            ),
+        ] {
+            let error = parse_config::<Numbers>(value.clone()).expect_err("a wrong type");
+            assert_eq!(error.to_string(), message, "{value}");
+            let key = PathStep::Key(path.to_owned());
+            assert_eq!(error.path.contains(&key), !path.is_empty(), "{value}");
+        }
+    }
 }

@@ -1,20 +1,17 @@
-//! What a sluice plugin needs, and all it needs: the traits, the values that pass between a plugin
-//! and the engine, registration.
+#![doc = include_str!("../README.md")]
+//!
+//! ## Where to look
 //!
 //! | you write | you implement | you register with |
 //! | --- | --- | --- |
 //! | a sink | [`Sink`] | [`register_sink!`] |
 //! | a source | [`Source`] | [`register_source!`] |
+//! | a stand-in of the other side | [`Double`], [`Upstream`], [`Feeder`] | `double:`, `test_double:`, `upstream:`, `feed:` there |
 //! | a command of your own | a function | [`register_command!`] |
 //! | mapping files in the program | | [`register_mappings!`] |
 //! | a demo | | [`register_demo!`] |
 //!
-//! The promise between the two sides: **a plugin tells the truth about one request, the engine does
-//! the rest.** Retries, back-off, splitting, rate limits, holding, dead letters, metrics and shutdown
-//! are the engine's; a sink never sleeps, never loops, never logs a secret.
-//!
-//! A plugin crate must be linked by name (`use my_plugin as _;`), otherwise the linker leaves it out
-//! and the registry does not know it.
+//! Tests of a plugin call [`conformance`](crate::conformance) (cargo feature `conformance`).
 
 #![deny(missing_docs)]
 

@@ -1,6 +1,7 @@
 //! Values that must not be shown: in YAML a text (usually `${NAME}`), or `{file: path}`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ enum Origin {
 
 /// Why a secret cannot be had. Names the file, never the content.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SecretError {
     /// The file cannot be read.
     #[error("secret file {path} cannot be read: {error}", path = .path.display())]
@@ -80,20 +82,19 @@ impl<'de> Deserialize<'de> for Secret {
         #[serde(untagged)]
         enum Form {
             Text(String),
-            File(FileForm),
+            // A map and no struct: that could be a list too, and a secret in it would become a path.
+            File(BTreeMap<String, PathBuf>),
         }
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct FileForm {
-            file: PathBuf,
-        }
-        match Form::deserialize(deserializer) {
-            Ok(Form::Text(text)) => Ok(Self(Origin::Text(text))),
-            Ok(Form::File(form)) => Ok(Self(Origin::File(form.file))),
-            Err(_) => Err(serde::de::Error::custom(
+        let origin = match Form::deserialize(deserializer) {
+            Ok(Form::Text(text)) => Some(Origin::Text(text)),
+            Ok(Form::File(mut form)) if form.len() == 1 => form.remove("file").map(Origin::File),
+            _ => None,
+        };
+        origin.map(Self).ok_or_else(|| {
+            serde::de::Error::custom(
                 "expected a secret: a text such as \"${NAME}\", or {file: path}",
-            )),
-        }
+            )
+        })
     }
 }
 
@@ -131,10 +132,15 @@ mod tests {
 
     #[test]
     fn a_wrong_form_is_refused_without_its_value() {
-        let error = serde_json::from_str::<Secret>(r#"{"fil":"hunter2"}"#)
-            .expect_err("fil is no key of a secret")
-            .to_string();
-        assert!(error.contains("{file: path}"), "{error}");
-        assert!(!error.contains("hunter2"), "{error}");
+        for text in [
+            r#"{"fil":"hunter2"}"#,
+            r#"{"file":"a","more":"hunter2"}"#,
+            r#"["hunter2"]"#,
+        ] {
+            let error = serde_json::from_str::<Secret>(text);
+            let error = error.expect_err("another form").to_string();
+            assert!(error.contains("{file: path}"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 }

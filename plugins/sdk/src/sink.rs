@@ -10,7 +10,8 @@ use crate::stand_in::BoxFuture;
 
 /// A way out of sluice.
 ///
-/// The engine calls `prepare` once for each document, `deliver` for each attempt at a batch, several
+/// Built from its settings at the start, and anew by a reload that changes its connector. The engine
+/// calls `prepare` once for each document before its first attempt, `deliver` for each attempt at a batch, several
 /// at the same time, and drops the future of a call to cancel it; a dropped `deliver` counts as not
 /// delivered and is sent again.
 ///
@@ -19,14 +20,74 @@ use crate::stand_in::BoxFuture;
 /// status. A panic holds its connector until a restart. The others go on in each case, but for one
 /// thing: `check` and `deliver` run on threads that all share, so they wait with `.await` and never
 /// block.
+///
+/// ```
+/// use std::time::Duration;
+/// use sluice_sdk::{Batch, Bytes, CheckError, Delivery, Limits, Outcome, Rejection, Sink};
+///
+/// /// The other side, as this example sees it: answers a status for a request.
+/// struct Api(fn(&[u8]) -> u16);
+///
+/// impl Sink for Api {
+///     fn limits(&self) -> Limits {
+///         Limits {
+///             document_bytes_max: 32_000,
+///             batch_documents_max: 100,
+///             ..Limits::default()
+///         }
+///     }
+///
+///     fn prepare(&self, document: Bytes) -> Result<Bytes, Rejection> {
+///         // It would take this and forget it.
+///         if document.as_ref() == b"{}" {
+///             let detail = "expected an object with members".to_owned();
+///             return Err(Rejection { code: "empty", detail });
+///         }
+///         Ok(document)
+///     }
+///
+///     async fn check(&self) -> Result<(), CheckError> {
+///         match (self.0)(b"") {
+///             401 => Err(CheckError::Refused("the key is refused; look at `key`".to_owned())),
+///             500.. => Err(CheckError::Unreachable("it is unwell".to_owned())),
+///             _ => Ok(()),
+///         }
+///     }
+///
+///     async fn deliver(&self, batch: &Batch) -> Delivery {
+///         let lines: Vec<&[u8]> = batch.documents.iter().map(|it| it.body.as_ref()).collect();
+///         let status = (self.0)(&lines.join(&b'\n'));
+///         let reason = format!("it answered {status}");
+///         match status {
+///             200 => Delivery::All(Outcome::Delivered),
+///             400 | 413 | 422 => Delivery::BatchRejected { reason },
+///             429 => Delivery::All(Outcome::Retry { reason, after: Some(Duration::from_secs(5)) }),
+///             408 | 500.. => Delivery::All(Outcome::Retry { reason, after: None }),
+///             _ => Delivery::All(Outcome::Hold { reason: format!("{reason}; look at `key`") }),
+///         }
+///     }
+/// }
+/// # use sluice_sdk::Document;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let document = Document { event_id: "1".into(), event_type: "a".into(), body: "{\"n\":1}".into() };
+/// # let batch = Batch { documents: vec![document.clone(), document], attempt: 0 };
+/// # let api = Api(|body| if body == b"{\"n\":1}\n{\"n\":1}" { 200 } else { 401 });
+/// # assert_eq!(api.deliver(&batch).await, Delivery::All(Outcome::Delivered));
+/// # assert!(matches!(api.check().await, Err(CheckError::Refused(_))));
+/// # assert_eq!(api.prepare("{}".into()).unwrap_err().code, "empty");
+/// # }
+/// ```
 pub trait Sink: Send + Sync + 'static {
-    /// What one request may hold. Asked once.
+    /// What one request may hold. Asked once, before anything else.
     fn limits(&self) -> Limits;
 
     /// Check a document before it is batched, and give back what is to be sent; the place for what
     /// the other side would accept and then silently drop.
     ///
-    /// Called one document after another, on a thread that belongs to the connector.
+    /// Called one document after another, on a thread that belongs to the connector, and again for
+    /// the same document after a restart: the same document must give the same answer. What comes
+    /// back counts for the [`Limits`].
     ///
     /// # Errors
     /// `Rejection` sends the document to the dead letters with its reason.
@@ -34,16 +95,26 @@ pub trait Sink: Send + Sync + 'static {
         Ok(document)
     }
 
-    /// Are we let in? Called at the start and to leave a hold. Sends no documents.
+    /// Are we let in? Called at the start and to leave a hold, one call at a time. Sends no documents.
+    /// The default says yes: then a held connector goes on with its next try.
+    ///
+    /// # Errors
+    /// At the start [`CheckError::Refused`] holds the connector, [`CheckError::Unreachable`] does not.
+    /// A held connector stays so by both, and is tried again after longer and longer pauses.
     fn check(&self) -> impl Future<Output = Result<(), CheckError>> + Send {
         async { Ok(()) }
     }
 
     /// Send one batch, once. No retry, no sleep: say what happened.
+    ///
+    /// Called for at most [`Limits::concurrency`] batches at the same time. When its future is dropped
+    /// (a stop, the time limit), the batch counts as not delivered and comes again, though the other
+    /// side may have it.
     fn deliver(&self, batch: &Batch) -> impl Future<Output = Delivery> + Send;
 }
 
-/// Limits of one request, counted on uncompressed bytes.
+/// Limits of one request, counted on uncompressed bytes. Write `..Limits::default()` at the end, as
+/// limits may be added.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Longest document, in bytes.
@@ -85,7 +156,8 @@ pub struct Batch {
     pub attempt: u32,
 }
 
-/// What became of a batch.
+/// What became of a batch. A case here would change what the engine does with data: the enum is
+/// complete, as is [`Outcome`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// The same for every document.
@@ -144,8 +216,13 @@ pub enum CheckError {
     Unreachable(String),
 }
 
-/// [`Sink`] in the form that a registry can hold; implemented for every `Sink`.
-pub trait DynSink: Send + Sync {
+mod sealed {
+    pub trait Sealed {}
+    impl<T: super::Sink> Sealed for T {}
+}
+
+/// [`Sink`] in the form that a registry can hold; implemented for every `Sink`, and by nobody else.
+pub trait DynSink: sealed::Sealed + Send + Sync {
     /// See [`Sink::limits`].
     fn limits(&self) -> Limits;
     /// See [`Sink::prepare`].

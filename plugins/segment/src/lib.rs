@@ -8,6 +8,8 @@
 //! [`look_up`] the question for a key, [`protocol`] the pure parts, [`double`] the stand-in, `sandbox`
 //! its command.
 
+#![deny(missing_docs)]
+
 pub mod config;
 pub mod document;
 pub mod double;

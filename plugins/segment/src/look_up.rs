@@ -27,7 +27,9 @@ pub struct LookUp {
 /// What the address says of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Known {
+    /// Its source is there.
     Yes,
+    /// No source has it.
     No,
     /// It says nothing about the key.
     Unclear,

@@ -101,7 +101,7 @@ pub enum Format {
 }
 
 impl Format {
-    pub fn content_type(self) -> &'static str {
+    pub(crate) fn content_type(self) -> &'static str {
         match self {
             Self::Ndjson => "application/x-ndjson",
             Self::Array | Self::Single => "application/json",
@@ -195,7 +195,7 @@ impl HttpConfig {
         Ok(())
     }
 
-    pub fn template(&self) -> Result<Template, ConfigError> {
+    pub(crate) fn template(&self) -> Result<Template, ConfigError> {
         let (open, close): (&[u8], &[u8]) = match self.format {
             Format::Array => (b"[", b"]"),
             Format::Ndjson => (b"", b"\n"),

@@ -11,6 +11,8 @@
 //! | `lines` | groups of lines, handed over together |
 //! | `stand_in`, `http_double` | the other sides, for tests |
 
+#![deny(missing_docs)]
+
 mod file_sink;
 mod file_source;
 mod generate;

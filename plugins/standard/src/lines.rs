@@ -74,9 +74,9 @@ pub async fn hand_over(
         let pause = match intake.accept(submission.clone()).await {
             Ok(()) => return Ok(true),
             Err(IntakeError::Stopping) => return Ok(false),
-            // The engine has said what is wrong; a disk that is made room on takes again.
-            Err(IntakeError::Io(_)) => DISK_PAUSE,
             Err(IntakeError::Full { retry_after }) => retry_after,
+            // The engine has said what is wrong; a disk that is made room on takes again.
+            Err(_) => DISK_PAUSE,
         };
         tokio::select! {
             () = stop.requested() => return Ok(false),

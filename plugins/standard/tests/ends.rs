@@ -223,6 +223,54 @@ async fn http_sends_documents_in_the_wanted_form() {
     }
 }
 
+/// Whatever is wrong, with the settings or with the other side, nobody reads it in a log.
+#[tokio::test]
+async fn the_value_of_a_header_is_in_no_debug_output_and_no_reason() {
+    const KEY: &str = "k3y-that-nobody-sees";
+    let sinks = sluice_sdk::sinks();
+    let http = sinks.iter().find(|plugin| plugin.name == "http").unwrap();
+    let headers = json!({"Authorization": format!("Bearer {KEY}"), "X-Other": "open"});
+    let settings = json!({"url": "http://127.0.0.1:1/", "headers": headers});
+    let text = (http.debug)(settings).unwrap();
+    assert!(
+        text.contains("Authorization") && !text.contains(KEY),
+        "{text}"
+    );
+
+    for headers in [
+        json!(KEY),
+        json!([KEY]),
+        json!({"X-Key": [KEY]}),
+        json!({"X-Key": {"fil": KEY}}),
+        json!({"X-Key": {"file": {"x": KEY}}}),
+    ] {
+        let settings = json!({"url": "http://127.0.0.1:1/", "headers": headers});
+        let problem = (http.validate)(settings).unwrap_err();
+        let text = format!("{problem} {problem:?}");
+        assert!(!text.contains(KEY), "{headers}: {text}");
+    }
+
+    // Nobody is there, nothing a header may hold, a refusal.
+    let broken = json!({"X-Key": format!("{KEY}\n")});
+    let (url, request) = answer_once("401").await;
+    for (url, headers) in [
+        ("http://127.0.0.1:1/", &headers),
+        ("http://127.0.0.1:1/", &broken),
+        (url.as_str(), &headers),
+    ] {
+        let settings = json!({"url": url, "headers": headers});
+        let delivery = format!("{:?}", deliver("http", settings, &["{}"]).await);
+        assert!(
+            delivery.contains("reason") && !delivery.contains(KEY),
+            "{delivery}"
+        );
+    }
+    assert!(
+        request.await.unwrap().contains(KEY),
+        "it was sent all the same"
+    );
+}
+
 #[test]
 fn wrong_settings_name_the_setting() {
     let sinks = sluice_sdk::sinks();

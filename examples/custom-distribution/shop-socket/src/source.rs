@@ -106,7 +106,7 @@ async fn serve(
         let word = match intake.accept(submission(body)).await {
             Ok(()) => "ok",
             Err(IntakeError::Full { .. }) => "full",
-            Err(IntakeError::Stopping | IntakeError::Io(_)) => "later",
+            Err(_) => "later",
         };
         let answers: String = (answered + 1..=answered + count)
             .map(|n| format!("{word} {n}\n"))

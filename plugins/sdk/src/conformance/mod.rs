@@ -2,11 +2,102 @@
 //!
 //! One call, in a test of the plugin's crate (cargo feature `conformance`, as a dev-dependency):
 //!
-//! ```ignore
-//! #[tokio::test]
-//! async fn it_keeps_the_contract() {
-//!     sluice_sdk::conformance::sink("acme").await.assert();
+//! ```
+//! # use std::io;
+//! # use std::sync::{Arc, Mutex};
+//! # use sluice_sdk::serde::Deserialize;
+//! # use sluice_sdk::serde_json::{Value, json};
+//! # use sluice_sdk::{Batch, ConfigError, Delivery, JsonSchema, Limits, Outcome, Sink};
+//! use sluice_sdk::{Behaviour, BoxFuture, Double, DynSink, ReceivedDocument};
+//! #
+//! # /// Puts documents on a shelf.
+//! # #[derive(Debug, Deserialize, JsonSchema)]
+//! # #[serde(crate = "sluice_sdk::serde", deny_unknown_fields)]
+//! # #[schemars(crate = "sluice_sdk::schemars")]
+//! # pub struct ShelfConfig {}
+//! #
+//! # #[derive(Default)]
+//! # struct Boards {
+//! #     documents: Vec<String>,
+//! #     is_full: bool,
+//! # }
+//! #
+//! # #[derive(Clone, Default)]
+//! # pub struct Shelf(Arc<Mutex<Boards>>);
+//! #
+//! # impl Shelf {
+//! #     pub fn new(_: ShelfConfig) -> Result<Self, ConfigError> {
+//! #         Ok(Self::default())
+//! #     }
+//! # }
+//! #
+//! # impl Sink for Shelf {
+//! #     fn limits(&self) -> Limits {
+//! #         Limits::default()
+//! #     }
+//! #
+//! #     async fn deliver(&self, batch: &Batch) -> Delivery {
+//! #         let mut boards = self.0.lock().unwrap();
+//! #         if boards.is_full {
+//! #             let reason = "the shelf is full".to_owned();
+//! #             return Delivery::All(Outcome::Retry { reason, after: None });
+//! #         }
+//! #         let texts = batch.documents.iter().map(|it| String::from_utf8_lossy(&it.body).into_owned());
+//! #         boards.documents.extend(texts);
+//! #         Delivery::All(Outcome::Delivered)
+//! #     }
+//! # }
+//!
+//! /// The other side of the sink `shelf`, in memory.
+//! #[derive(Default)]
+//! struct ShelfDouble(Shelf);
+//!
+//! impl Double for ShelfDouble {
+//!     fn settings(&self) -> Value {
+//!         json!({}) // A real one gives its address here, and needs no `wired`.
+//!     }
+//!
+//!     fn wired(&self) -> Option<Box<dyn DynSink>> {
+//!         Some(Box::new(self.0.clone()))
+//!     }
+//!
+//!     fn accepted(&self) -> u64 {
+//!         self.0.0.lock().unwrap().documents.len() as u64
+//!     }
+//!
+//!     fn sample(&self, n: u64) -> Option<String> {
+//!         Some(json!({"n": n}).to_string())
+//!     }
+//!
+//!     fn behave(&self, behaviour: Behaviour) -> bool {
+//!         self.0.0.lock().unwrap().is_full = behaviour == Behaviour::Unwell;
+//!         matches!(behaviour, Behaviour::Well | Behaviour::Unwell)
+//!     }
+//! #
+//! #     fn dropped(&self) -> Vec<(String, u64)> {
+//! #         Vec::new()
+//! #     }
+//! #
+//! #     fn document(&self, _: &str) -> Option<ReceivedDocument> {
+//! #         None
+//! #     }
 //! }
+//!
+//! fn double() -> BoxFuture<'static, io::Result<Box<dyn Double>>> {
+//!     Box::pin(async { Ok(Box::new(ShelfDouble::default()) as Box<dyn Double>) })
+//! }
+//!
+//! sluice_sdk::register_sink!("shelf", ShelfConfig => Shelf::new,
+//!     summary: "Puts documents on a shelf.", example: "{}", test_double: double);
+//!
+//! # #[tokio::main]
+//! # async fn main() {
+//! // In a test, with #[tokio::test].
+//! let report = sluice_sdk::conformance::sink("shelf").await;
+//! report.assert();
+//! // What this double cannot show is left out, and said.
+//! assert!(!report.not_tried.is_empty());
+//! # }
 //! ```
 //!
 //! The kit knows of the outside world what the registration says: a [`Double`](crate::Double) stands
