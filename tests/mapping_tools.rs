@@ -344,7 +344,7 @@ fn all_ready_rules_are_valid(head: &str, meant: &str) {
     let all = all.expect("rules");
     for (event, text) in catalogue.events.iter().zip(&ready) {
         let name = text.trim_start().split(':').next().unwrap_or_default();
-        let explained = all.map_explained(&event.sample());
+        let explained = all.map_explained(&event.name, &event.sample());
         let is_run = |rule: &sluice::mapping::LookedAt| rule.ran && rule.rule == name;
         let outcome = &explained.outcome;
         assert!(explained.rules.iter().any(is_run), "{name}: {outcome:?}");
@@ -540,4 +540,184 @@ connectors:
         assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
         assert_eq!(paths(&answer).is_empty(), is_empty, "{policy}");
     }
+}
+
+/// A source whose events say their type at a place of their own, and rules that only the config names.
+fn shop() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    };
+    std::fs::create_dir(folder.path().join("rules")).expect("a folder");
+    write(
+        "sluice.yaml",
+        "\
+version: 1
+sources:
+  shop: { type: http, token: \"${SHOP_TOKEN}\", event_type: meta.kind, id: meta.id }
+connectors:
+  shop-to-log:
+    source: shop
+    mappings: rules
+    events: { include: [order.paid, order.refunded] }
+    sink: { type: stdout }
+journal: { path: data }
+",
+    );
+    write(
+        "rules/orders.yaml",
+        "\
+version: 1
+rules:
+  paid: { on: order.paid, emit: { order: $.meta.id } }
+  refunded: { on: order.refunded, opt_in: costs money, emit: { order: $.meta.id } }
+  shown: { on: order.shown, emit: { order: $.meta.id } }
+",
+    );
+    write(
+        "rules/orders.test.yaml",
+        "\
+version: 1
+tests:
+  a_paid_order:
+    event: { meta: { kind: order.paid, id: o-1 } }
+    expect: { order: o-1 }
+  a_refund:
+    event: { meta: { kind: order.refunded, id: o-2 } }
+    expect: { order: o-2 }
+",
+    );
+    write(
+        "events.ndjson",
+        "{\"meta\":{\"kind\":\"order.paid\",\"id\":\"o-1\"}}
+{\"meta\":{\"kind\":\"order.refunded\",\"id\":\"o-2\"}}
+{\"meta\":{\"kind\":\"order.shown\",\"id\":\"o-3\"}}
+",
+    );
+    folder
+}
+
+/// Type, id and outcome of each line that `map` wrote.
+fn outcomes(answer: &Answer) -> Vec<String> {
+    let lines = answer.stdout.lines();
+    lines
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).expect("JSON");
+            format!("{} {} {}", line["event_type"], line["id"], line["outcome"]).replace('"', "")
+        })
+        .collect()
+}
+
+#[test]
+fn map_follows_the_config_for_rules_selection_and_where_the_type_stands() {
+    let folder = shop();
+    let answer = ask(folder.path(), &["map", "events.ndjson"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(
+        outcomes(&answer),
+        [
+            "order.paid o-1 documents",
+            "order.refunded o-2 documents",
+            "order.shown o-3 not_selected"
+        ]
+    );
+    let told = "follows sluice.yaml: connector shop-to-log, mappings rules\n";
+    assert_eq!(answer.stderr, told);
+
+    // Rules that are named are run as they are; the type still stands where the source finds it.
+    let answer = ask(folder.path(), &["map", "events.ndjson", "-m", "rules"]);
+    assert_eq!(
+        outcomes(&answer),
+        [
+            "order.paid o-1 documents",
+            "order.refunded o-2 skipped",
+            "order.shown o-3 documents"
+        ]
+    );
+    assert!(answer.stderr.contains("`meta.kind`"), "{}", answer.stderr);
+
+    // From elsewhere the config is named.
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("sluice.yaml");
+    let events = folder.path().join("events.ndjson");
+    let (config, events) = (
+        config.to_str().expect("text"),
+        events.to_str().expect("text"),
+    );
+    let answer = ask(elsewhere.path(), &["map", events, "--config", config]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert_eq!(outcomes(&answer)[0], "order.paid o-1 documents");
+    let answer = ask(
+        folder.path(),
+        &["map", "events.ndjson", "--connector", "shop-to-lag"],
+    );
+    assert_eq!(answer.code, 2);
+    assert!(
+        answer.stderr.contains("did you mean `shop-to-log`?"),
+        "{}",
+        answer.stderr
+    );
+}
+
+#[test]
+fn map_takes_the_type_from_the_command_line() {
+    let folder = shop();
+    let events = folder.path().join("plain.ndjson");
+    std::fs::write(&events, "{\"meta\":{\"id\":\"o-9\"}}\n").expect("written");
+    let answer = ask(folder.path(), &["map", "plain.ndjson", "--format", "human"]);
+    assert!(
+        answer.stdout.contains("it says no type at `meta.kind`"),
+        "{}",
+        answer.stdout
+    );
+    let typed = ["map", "plain.ndjson", "--type", "order.paid"];
+    let answer = ask(folder.path(), &typed);
+    assert_eq!(outcomes(&answer), ["order.paid o-9 documents"]);
+}
+
+#[test]
+fn test_and_diff_follow_the_config() {
+    let folder = shop();
+    let answer = ask(folder.path(), &["test"]);
+    assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
+    assert!(answer.stdout.contains("2 passed"), "{}", answer.stdout);
+
+    std::fs::create_dir(folder.path().join("new")).expect("a folder");
+    let rules = std::fs::read_to_string(folder.path().join("rules/orders.yaml")).expect("rules");
+    let rules = rules.replace(
+        "on: order.paid, emit: {",
+        "on: order.paid, emit: { paid: true,",
+    );
+    std::fs::write(folder.path().join("new/orders.yaml"), rules).expect("written");
+    let answer = ask(
+        folder.path(),
+        &["diff", "rules", "new", "--events", "events.ndjson"],
+    );
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    assert!(
+        answer.stdout.contains("for example order.paid o-1"),
+        "{}",
+        answer.stdout
+    );
+}
+
+#[test]
+fn a_config_with_several_connectors_asks_which_one() {
+    let folder = shop();
+    let path = folder.path().join("sluice.yaml");
+    let text = std::fs::read_to_string(&path).expect("a config");
+    let second = "  shop-to-file:\n    source: shop\n    mappings: rules\n    sink: { type: stdout }\njournal:";
+    std::fs::write(&path, text.replace("journal:", second)).expect("written");
+    let answer = ask(folder.path(), &["map", "events.ndjson"]);
+    assert_eq!(answer.code, 2, "{}", answer.stdout);
+    assert!(
+        answer
+            .stderr
+            .contains("--connector NAME` with one of shop-to-log, shop-to-file"),
+        "{}",
+        answer.stderr
+    );
+    let chosen = ["map", "events.ndjson", "--connector", "shop-to-file"];
+    let answer = ask(folder.path(), &chosen);
+    assert_eq!(outcomes(&answer)[2], "order.shown o-3 documents");
 }

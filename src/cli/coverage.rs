@@ -2,7 +2,6 @@
 
 mod personal;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
@@ -11,7 +10,6 @@ use sluice_sdk::catalogue::EventType;
 
 use super::mappings::{Choice, catalogues};
 use super::output::{self, Shape};
-use crate::diagnostics::{Files, Format, has_errors};
 use crate::mapping::{Mapped, Mapping, Output, rule_for};
 
 /// Show each event type of the source with the rule on it, what it becomes, and which of its fields
@@ -24,7 +22,7 @@ Examples:
   sluice coverage --strict                 exit 1 if there is a type without a rule
   sluice coverage --fields                 with the fields that go nowhere
   sluice coverage --personal               personal fields that leave without a hash
-  sluice coverage --personal --config sluice.yaml
+  sluice coverage --config eu.yaml --connector NAME
   sluice coverage --mappings mappings/my_set --format json")]
 pub struct Args {
     #[command(flatten)]
@@ -41,9 +39,6 @@ pub struct Args {
     /// Show instead which personal fields rules put into documents as they are, without a hash.
     #[arg(long, conflicts_with_all = ["unmapped", "strict", "fields"])]
     personal: bool,
-    /// With --personal: the rules of this config's connectors, and what their `personal_data` says.
-    #[arg(long, value_name = "FILE", requires = "personal", conflicts_with_all = ["mappings", "include"])]
-    config: Option<PathBuf>,
     /// How it is shown.
     #[arg(long, default_value = "human")]
     format: Shape,
@@ -64,15 +59,9 @@ pub fn run(args: &Args) -> ExitCode {
     if args.personal {
         return personal::run(args);
     }
-    let references = match args.choice.references() {
-        Ok(references) => references,
-        Err(message) => return output::wrong_use(&message),
-    };
-    let mut files = Files::default();
-    let mut diagnostics = Vec::new();
-    let mapping = args.choice.load(&references, &mut files, &mut diagnostics);
-    let Some(mapping) = mapping.filter(|_| !has_errors(&diagnostics)) else {
-        return output::report(&diagnostics, &files, Format::Human, false);
+    let mapping = match args.choice.load() {
+        Ok(chosen) => chosen.mapping,
+        Err(code) => return code,
     };
     let Some(catalogue) = mapping.target().catalogue.or_else(|| catalogues().next()) else {
         return output::wrong_use(
@@ -120,7 +109,7 @@ pub fn run(args: &Args) -> ExitCode {
 }
 
 fn row<'a>(event: &'a EventType, mapping: &Mapping) -> Row<'a> {
-    let explained = mapping.map_explained(&event.sample());
+    let explained = mapping.map_explained(&event.name, &event.sample());
     let mut rules: Vec<String> = explained
         .rules
         .iter()

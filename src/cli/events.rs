@@ -6,7 +6,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use serde_json::value::RawValue;
+use sluice_sdk::EventPlaces;
 
 use crate::journal::{for_each_recorded, is_data_folder, recorded_bytes};
 
@@ -26,6 +28,22 @@ pub struct Given<'a> {
     pub text: &'a str,
     /// Where it was found, for messages.
     pub place: &'a str,
+    /// The type and the id that its source found, if a source took it.
+    named: Option<(&'a str, &'a str)>,
+}
+
+impl Given<'_> {
+    /// Its type and its id: as the source found them, or where `places` says that they stand. The
+    /// type is `None` and the id empty where it says none.
+    pub fn named(&self, event: &Value, places: &EventPlaces) -> (Option<String>, String) {
+        match self.named {
+            Some((event_type, id)) => (Some(event_type.to_owned()), id.to_owned()),
+            None => (
+                places.type_of(event),
+                places.id_of(event).unwrap_or_default(),
+            ),
+        }
+    }
 }
 
 impl Events {
@@ -100,6 +118,7 @@ fn journal(folder: &Path, each: &mut dyn FnMut(Given<'_>) -> bool) -> Result<(),
         each(Given {
             text: &text,
             place: &place,
+            named: Some((event.event_type, event.id)),
         })
     })
     .map_err(|error| error.to_string())?;
@@ -149,6 +168,7 @@ fn stream(
             let wants_more = each(Given {
                 text,
                 place: &place,
+                named: None,
             });
             if !wants_more {
                 return Ok(false);

@@ -1,27 +1,44 @@
 //! Which mappings a command speaks of when nobody says so.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
+use sluice_sdk::EventPlaces;
 use sluice_sdk::catalogue::Catalogue;
 
-use crate::diagnostics::{Diagnostic, Files};
+use super::follow::{FollowArgs, Followed};
+use super::output;
+use crate::diagnostics::{Diagnostic, Files, Format, has_errors};
+use crate::engine::prepare::rules;
 use crate::mapping::{self, Mapping, Options, Reference, Target};
 
-/// `--mappings`, `--include`: the same for every command that runs rules.
+/// `--mappings`, `--include`, `--config`: the same for every command that runs rules.
 #[derive(clap::Args, Debug)]
 pub struct Choice {
-    /// Mapping files: a file, a folder, or `builtin:SET`. Default: the folder `mappings` here, or the
-    /// built-in set.
+    /// Mapping files: a file, a folder, or `builtin:SET`. Default: those of the connector in
+    /// `sluice.yaml`; without one the folder `mappings` here, or the built-in set.
     #[arg(long, short, value_name = "REF")]
     pub mappings: Vec<String>,
     /// Event types or globs to take, as `events.include` of a connector. Types named exactly here
-    /// are opted in.
+    /// are opted in. Default: what the connector says, if its mappings are taken.
     #[arg(long, value_name = "TYPE")]
     pub include: Vec<String>,
+    #[command(flatten)]
+    pub follow: FollowArgs,
+}
+
+/// The rules a command runs, and how it reads events.
+pub struct Chosen {
+    /// The rules.
+    pub mapping: Mapping,
+    /// Their files.
+    pub files: Files,
+    /// Where events say type and id.
+    pub places: EventPlaces,
 }
 
 impl Choice {
-    /// What is meant, in words for messages; `Err` is a sentence for the user.
+    /// What is meant, when no config is followed; `Err` is a sentence for the user.
     pub fn references(&self) -> Result<Vec<String>, String> {
         if !self.mappings.is_empty() {
             return Ok(self.mappings.clone());
@@ -29,8 +46,45 @@ impl Choice {
         default_reference().map(|reference| vec![reference])
     }
 
-    /// Read and check them.
-    pub fn load(
+    /// Find, read and check what is meant. `Err`: what is wrong was told, and the command ends with this.
+    pub fn load(&self) -> Result<Chosen, ExitCode> {
+        let wrong_use = |text: String| output::wrong_use(&text);
+        let mut files = Files::default();
+        let mut diagnostics = Vec::new();
+        let followed = self.follow.read(&mut files)?;
+        let (mapping, places) = match &followed {
+            Some(followed) if self.mappings.is_empty() => {
+                let (name, connector) = followed.connector().map_err(wrong_use)?;
+                followed.tell_rules(name, connector);
+                let mut connector = connector.clone();
+                if !self.include.is_empty() {
+                    connector.events.include.clone_from(&self.include);
+                }
+                let config = &followed.config;
+                let mapping = rules(config, name, &connector, &mut files, &mut diagnostics);
+                (mapping, followed.places(&connector))
+            }
+            followed => {
+                let references = self.references().map_err(wrong_use)?;
+                let mapping = self.named(&references, &mut files, &mut diagnostics);
+                let places = followed
+                    .as_ref()
+                    .map_or_else(EventPlaces::default, Followed::read_as);
+                (mapping, places)
+            }
+        };
+        match mapping.filter(|_| !has_errors(&diagnostics)) {
+            Some(mapping) => Ok(Chosen {
+                mapping,
+                files,
+                places,
+            }),
+            None => Err(output::report(&diagnostics, &files, Format::Human, false)),
+        }
+    }
+
+    /// Rules that were named, without a config.
+    pub fn named(
         &self,
         references: &[String],
         files: &mut Files,

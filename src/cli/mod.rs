@@ -11,6 +11,7 @@ mod demo;
 mod diff;
 mod events;
 mod explain_code;
+mod follow;
 mod generated;
 mod init;
 mod man;

@@ -20,7 +20,7 @@ use crate::diagnostics::{
 use crate::mapping::PersonalRules;
 
 /// The config of a command that is given none.
-const FILE_DEFAULT: &str = "sluice.yaml";
+pub const FILE_DEFAULT: &str = "sluice.yaml";
 
 /// Read the config at `path`. `None` comes with at least one error in `diagnostics`.
 ///

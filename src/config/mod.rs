@@ -17,7 +17,7 @@ mod tests;
 mod units;
 
 pub use alerts::{AlertsConfig, MailAddress, SmtpConfig, SmtpTls};
-pub use load::load;
+pub use load::{FILE_DEFAULT, load};
 pub use model::{
     AdminConfig, BatchConfig, Config, ConnectorConfig, DeadLettersConfig, EventsConfig,
     JournalConfig, MessageId, SinkConfig, SourceConfig, Start, Unmapped, WhenFull,

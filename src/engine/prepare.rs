@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::config::{self, Config, MessageId, Mode};
+use crate::config::{self, Config, ConnectorConfig, MessageId, Mode};
 use crate::diagnostics::{Diagnostic, Files, forget_used, has_errors};
 use crate::mapping::{self, Expression, Mapping, Options, Reference, Target};
 
@@ -90,44 +90,9 @@ fn connectors(
         .cloned()
         .collect();
     for (name, connector) in &config.connectors {
-        let references: Vec<Reference> = connector
-            .mappings
-            .iter()
-            .map(|(text, span)| Reference {
-                text: text.clone(),
-                base: config.folder.clone(),
-                span: Some(*span),
-            })
-            .collect();
-        let target = Target {
-            catalogue: config
-                .sources
-                .get(&connector.source)
-                .and_then(|source| source.plugin.catalogue)
-                .map(|catalogue| catalogue()),
-            document: connector.sink.plugin.document,
-        };
-        let when = connector
-            .when
-            .as_ref()
-            .and_then(|(when, span)| match Expression::parse(when) {
-                Ok(when) => Some((when, *span)),
-                Err(problem) => {
-                    diagnostics.push(Diagnostic::error("bad-expression", *span, problem.message));
-                    None
-                }
-            });
-        let options = Options {
-            include: connector.events.include.clone(),
-            exclude: connector.events.exclude.clone(),
-            when_place: when.as_ref().map(|(_, span)| *span),
-            when: when.map(|(when, _)| when),
-            identity_suffix: (connector.message_id == MessageId::Connector).then(|| name.clone()),
-            personal: connector.personal.clone(),
-        };
         let known = files.ids().count();
         let mut found = Vec::new();
-        let mapping = mapping::load(&references, files, Some(target), options, &mut found);
+        let mapping = rules(config, name, connector, files, &mut found);
         // What the connector allowed of the config is used as well.
         let mut allows = connector.allows.clone();
         allows.apply(&mut found);
@@ -143,6 +108,53 @@ fn connectors(
         }
     }
     connectors
+}
+
+/// The rules of one connector, against what its source brings and its sink takes. `None` comes with an
+/// error.
+pub fn rules(
+    config: &Config,
+    name: &str,
+    connector: &ConnectorConfig,
+    files: &mut Files,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Mapping> {
+    let references: Vec<Reference> = connector
+        .mappings
+        .iter()
+        .map(|(text, span)| Reference {
+            text: text.clone(),
+            base: config.folder.clone(),
+            span: Some(*span),
+        })
+        .collect();
+    let target = Target {
+        catalogue: config
+            .sources
+            .get(&connector.source)
+            .and_then(|source| source.plugin.catalogue)
+            .map(|catalogue| catalogue()),
+        document: connector.sink.plugin.document,
+    };
+    let when = connector
+        .when
+        .as_ref()
+        .and_then(|(when, span)| match Expression::parse(when) {
+            Ok(when) => Some((when, *span)),
+            Err(problem) => {
+                diagnostics.push(Diagnostic::error("bad-expression", *span, problem.message));
+                None
+            }
+        });
+    let options = Options {
+        include: connector.events.include.clone(),
+        exclude: connector.events.exclude.clone(),
+        when_place: when.as_ref().map(|(_, span)| *span),
+        when: when.map(|(when, _)| when),
+        identity_suffix: (connector.message_id == MessageId::Connector).then(|| name.to_owned()),
+        personal: connector.personal.clone(),
+    };
+    mapping::load(&references, files, Some(target), options, diagnostics)
 }
 
 /// Connectors that share mapping files would report the same problem once each.

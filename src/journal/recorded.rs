@@ -19,6 +19,10 @@ pub struct Recorded<'a> {
     pub source: &'a str,
     /// Its number in that source's log.
     pub sequence: u64,
+    /// The type that its source found.
+    pub event_type: &'a str,
+    /// The id that its source found.
+    pub id: &'a str,
     /// As it came.
     pub bytes: Bytes,
 }
@@ -150,6 +154,8 @@ impl Walk<'_> {
                         let event = Recorded {
                             source: self.source,
                             sequence,
+                            event_type: &mark.event_type,
+                            id: &mark.id,
                             bytes: record.event_bytes(mark),
                         };
                         if !mark.duplicate && !each(event) {

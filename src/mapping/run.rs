@@ -213,10 +213,9 @@ impl Mapping {
         }
     }
 
-    /// As [`Mapping::map`], with the way there.
-    pub fn map_explained(&self, event: &Value) -> Explained {
+    /// What becomes of an event of a type, with the way there.
+    pub fn map_explained(&self, event_type: &str, event: &Value) -> Explained {
         let mut looked_at = Vec::new();
-        let event_type = own_type(event);
         let outcome = self.run(event_type, event, Some(&mut looked_at));
         let seen = self.protected(event_type, event);
         let mut explained = explain(&seen, outcome, looked_at, &self.rules, &self.origin);

@@ -13,6 +13,16 @@ pub enum PathStep {
     Index(usize),
 }
 
+impl PathStep {
+    /// The value at the end of a way, if it leads somewhere.
+    pub fn find<'a>(way: &[Self], value: &'a Value) -> Option<&'a Value> {
+        way.iter().try_fold(value, |value, step| match step {
+            Self::Key(name) => value.get(name),
+            Self::Index(index) => value.get(index),
+        })
+    }
+}
+
 /// A setting that cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]

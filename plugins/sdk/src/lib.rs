@@ -24,6 +24,7 @@ pub mod debug_form;
 mod document;
 mod event;
 pub mod json;
+mod program;
 mod registry;
 mod secret;
 mod sink;
@@ -33,7 +34,10 @@ mod units;
 
 pub use config::{ConfigError, PathStep, parse_config};
 pub use document::{Document, DocumentKind, DocumentSpec, ValueRule};
-pub use event::{EventMark, MalformedMark, Submission};
+pub use event::{EventMark, EventPlaces, MalformedMark, Submission};
+#[doc(hidden)]
+pub use program::set_program;
+pub use program::{program_name, typed};
 pub use registry::{
     CommandPlugin, DemoScenario, MappingSet, SDK_VERSION, SinkPlugin, SourcePlugin, commands,
     demo_scenarios, mapping_sets, name_clashes, sinks, sources,

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::catalogue::Catalogue;
 use crate::config::ConfigError;
 use crate::document::DocumentSpec;
+use crate::event::EventPlaces;
 use crate::sink::DynSink;
 use crate::source::DynSource;
 use crate::stand_in::{Feed, StartDouble, StartUpstream};
@@ -37,6 +38,9 @@ pub struct SourcePlugin {
     pub example: &'static str,
     /// The event types it may bring, if known.
     pub catalogue: Option<fn() -> &'static Catalogue>,
+    /// Where events say their type and id, for settings that are good. Without it, or with `None`:
+    /// at [`EventPlaces::default`].
+    pub places: Option<fn(Value) -> Option<EventPlaces>>,
     /// The settings in `Debug` form, if their type has one: the conformance kit looks for secrets in it.
     pub debug: fn(Value) -> Option<String>,
     /// Sends events to such a source as its upstream would; for `demo` and tests.
@@ -172,6 +176,7 @@ impl SourcePlugin {
         build: |_| Err(ConfigError::at("type", "no plugin")),
         example: "",
         catalogue: None,
+        places: None,
         debug: |_| None,
         feed: None,
         upstream: None,
@@ -234,7 +239,7 @@ fn twice(kind: &str, registered: Vec<(&str, &str, &str)>) -> Vec<String> {
 /// `Acme::new` is `fn(AcmeConfig) -> Result<Acme, ConfigError>`. It is called for every check of a
 /// config, so it touches nothing outside: no port, no file, no request. After `summary` and
 /// `example`, which every plugin has, come the optional fields of [`SourcePlugin`]: `catalogue`,
-/// `feed`, `upstream`.
+/// `places`, `feed`, `upstream`.
 ///
 /// ```
 /// use sluice_sdk::serde::Deserialize;

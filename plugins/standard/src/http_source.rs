@@ -21,7 +21,9 @@ use sluice_http_server::{
 };
 use sluice_sdk::{ByteSize, ConfigError, Intake, PathStep, Source, SourceError, Stop, Submission};
 
-use crate::place::{Place, Places, id_default, time_default, type_default};
+use crate::place::{
+    Place, Places, event_places, id_default, places_of, time_default, type_default,
+};
 
 /// Takes JSON events that another system posts: one event a request, a list of them, or either of
 /// these somewhere inside the body. What is no event is set aside with its reason and answered 200,
@@ -210,12 +212,10 @@ impl HttpSource {
             events: Events {
                 signature: config.signature,
                 inside: config.events,
-                places: Places {
-                    id: config.id,
-                    event_type: config.event_type,
-                    time: config.time,
-                    default_type: config.default_type,
-                },
+                places: Places::new(
+                    event_places(config.event_type, config.id, config.default_type),
+                    config.time,
+                ),
             },
         })
     }
@@ -294,6 +294,7 @@ sluice_sdk::register_source!(
     HttpSourceConfig => HttpSource::new,
     summary: "JSON events that another system posts, with a token or a signature.",
     example: EXAMPLE,
+    places: places_of,
     feed: crate::http_feed::feed,
     upstream: crate::http_feed::upstream,
 );

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sluice_sdk::{EventMark, MalformedMark, Submission};
+use sluice_sdk::{EventMark, EventPlaces, MalformedMark, PathStep, Submission};
 
 /// Numbers above it are milliseconds: as seconds they would be in the year 5138.
 const SECONDS_MAX: f64 = 1e11;
@@ -17,13 +17,7 @@ const SECONDS_MAX: f64 = 1e11;
 /// One place in a JSON value: dotted (`meta.kind`), or as a JSONPath that can match one place only
 /// (`$.meta['event kind'][0]`).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place(Vec<Step>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Member(String),
-    Index(usize),
-}
+pub struct Place(Vec<PathStep>);
 
 impl Place {
     /// # Errors
@@ -42,7 +36,7 @@ impl Place {
             {
                 return Err(wrong());
             }
-            let steps = names.into_iter().map(|name| Step::Member(name.to_owned()));
+            let steps = names.into_iter().map(|name| PathStep::Key(name.to_owned()));
             return Ok(Self(steps.collect()));
         };
         let mut steps = Vec::new();
@@ -56,52 +50,47 @@ impl Place {
 
     /// The value there.
     pub fn find<'a>(&self, value: &'a Value) -> Option<&'a Value> {
-        self.0.iter().try_fold(value, |value, step| match step {
-            Step::Member(name) => value.get(name),
-            Step::Index(index) => value.get(index),
-        })
+        PathStep::find(&self.0, value)
     }
 
     /// The value there, as it stands in the text.
     pub fn find_raw<'a>(&self, value: &'a RawValue) -> Option<&'a RawValue> {
         self.0
             .iter()
-            .try_fold(value, |value, step| step.find_raw(value))
+            .try_fold(value, |value, step| find_raw(step, value))
     }
 }
 
-impl Step {
-    fn find_raw<'a>(&self, value: &'a RawValue) -> Option<&'a RawValue> {
-        match self {
-            // Of a doubled key the last one counts, as in most JSON readers.
-            Self::Member(name) => serde_json::from_str::<HashMap<String, &RawValue>>(value.get())
-                .ok()?
-                .remove(name),
-            Self::Index(index) => serde_json::from_str::<Vec<&RawValue>>(value.get())
-                .ok()?
-                .get(*index)
-                .copied(),
-        }
+fn find_raw<'a>(step: &PathStep, value: &'a RawValue) -> Option<&'a RawValue> {
+    match step {
+        // Of a doubled key the last one counts, as in most JSON readers.
+        PathStep::Key(name) => serde_json::from_str::<HashMap<String, &RawValue>>(value.get())
+            .ok()?
+            .remove(name),
+        PathStep::Index(index) => serde_json::from_str::<Vec<&RawValue>>(value.get())
+            .ok()?
+            .get(*index)
+            .copied(),
     }
 }
 
 /// `.name`, `['name']`, `["name"]` or `[0]`, and what comes behind it.
-fn step(text: &str) -> Option<(Step, &str)> {
+fn step(text: &str) -> Option<(PathStep, &str)> {
     if let Some(rest) = text.strip_prefix('.') {
         let end = rest.find(['.', '[']).unwrap_or(rest.len());
         let (name, after) = rest.split_at(end);
         let is_name = !name.is_empty() && !name.contains(['*', '?', ']']);
-        return is_name.then(|| (Step::Member(name.to_owned()), after));
+        return is_name.then(|| (PathStep::Key(name.to_owned()), after));
     }
     let inner = text.strip_prefix('[')?;
     for quote in ['\'', '"'] {
         if let Some(quoted) = inner.strip_prefix(quote) {
             let (name, after) = quoted.split_once(quote)?;
-            return Some((Step::Member(name.to_owned()), after.strip_prefix(']')?));
+            return Some((PathStep::Key(name.to_owned()), after.strip_prefix(']')?));
         }
     }
     let (index, after) = inner.split_once(']')?;
-    Some((Step::Index(index.parse().ok()?), after))
+    Some((PathStep::Index(index.parse().ok()?), after))
 }
 
 impl<'de> Deserialize<'de> for Place {
@@ -128,26 +117,50 @@ impl JsonSchema for Place {
 /// Where an event says what the engine must know of it.
 #[derive(Debug, Clone)]
 pub struct Places {
-    pub id: Place,
-    pub event_type: Place,
-    pub time: Place,
-    /// For events that say none.
-    pub default_type: Option<String>,
+    named: EventPlaces,
+    time: Place,
 }
 
 pub fn id_default() -> Place {
-    Place(vec![Step::Member("id".to_owned())])
+    Place(vec![PathStep::Key("id".to_owned())])
 }
 
 pub fn type_default() -> Place {
-    Place(vec![Step::Member("event_type".to_owned())])
+    Place(vec![PathStep::Key("event_type".to_owned())])
 }
 
 pub fn time_default() -> Place {
-    Place(vec![Step::Member("time".to_owned())])
+    Place(vec![PathStep::Key("time".to_owned())])
+}
+
+/// What [`Places`] says of type and id.
+pub fn event_places(event_type: Place, id: Place, default_type: Option<String>) -> EventPlaces {
+    EventPlaces {
+        event_type: event_type.0,
+        id: id.0,
+        default_type,
+    }
+}
+
+/// The places in the settings of a source of this crate.
+pub fn places_of(settings: Value) -> Option<EventPlaces> {
+    #[derive(Deserialize)]
+    struct Keys {
+        #[serde(default = "type_default")]
+        event_type: Place,
+        #[serde(default = "id_default")]
+        id: Place,
+        default_type: Option<String>,
+    }
+    let keys: Keys = serde_json::from_value(settings).ok()?;
+    Some(event_places(keys.event_type, keys.id, keys.default_type))
 }
 
 impl Places {
+    pub fn new(named: EventPlaces, time: Place) -> Self {
+        Self { named, time }
+    }
+
     /// Mark the part of a body from `start` to `end` as an event, or as what it is instead.
     pub fn mark(&self, submission: &mut Submission, text: &[u8], start: usize) {
         // The callers bound their bodies far below 4 GiB.
@@ -173,19 +186,10 @@ impl Places {
         if !value.is_object() {
             return Err("not an object");
         }
-        let event_type = self.event_type.find(&value).and_then(text_of);
-        let event_type = event_type.or_else(|| self.default_type.clone());
-        let id = self.id.find(&value).and_then(text_of);
+        let event_type = self.named.type_of(&value);
+        let id = self.named.id_of(&value);
         let time_ms = self.time.find(&value).and_then(time_of);
         Ok((event_type.ok_or("no type")?, id.ok_or("no id")?, time_ms))
-    }
-}
-
-fn text_of(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
     }
 }
 

@@ -14,7 +14,9 @@ use tokio::io::{
 };
 
 use crate::lines::{Group, LINE_BYTES_MAX};
-use crate::place::{Place, Places, id_default, time_default, type_default};
+use crate::place::{
+    Place, Places, event_places, id_default, places_of, time_default, type_default,
+};
 
 /// Reads one JSON event a line from standard input, until its end. A line that is no event is set
 /// aside with its reason, the others go on.
@@ -53,12 +55,10 @@ impl Stdin {
     /// None.
     pub fn new(config: StdinConfig) -> Result<Self, ConfigError> {
         Ok(Self {
-            places: Places {
-                id: config.id,
-                event_type: config.event_type,
-                time: config.time,
-                default_type: config.default_type,
-            },
+            places: Places::new(
+                event_places(config.event_type, config.id, config.default_type),
+                config.time,
+            ),
             input: Box::new(tokio::io::stdin()),
         })
     }
@@ -152,5 +152,6 @@ sluice_sdk::register_source!(
     StdinConfig => Stdin::new,
     summary: "One JSON event a line from standard input.",
     example: "id: id\nevent_type: event_type\n",
+    places: places_of,
     upstream: upstream,
 );

@@ -1,15 +1,14 @@
 //! `sluice coverage --personal`: personal fields that leave as they are.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
 use super::{Args, output};
+use crate::cli::mappings::Choice;
 use crate::cli::output::Shape;
-use crate::config::Mode;
-use crate::diagnostics::{Files, Format, has_errors};
-use crate::engine::prepare::prepare;
+use crate::diagnostics::{Diagnostic, Files, Format, has_errors};
+use crate::engine::prepare::rules;
 use crate::mapping::{Exposure, Mapping};
 
 /// The rules of one connector, or those that were named.
@@ -21,22 +20,9 @@ struct Checked {
 /// Run it.
 pub fn run(args: &Args) -> ExitCode {
     let mut files = Files::default();
-    let mut diagnostics = Vec::new();
-    let checked = match &args.config {
-        Some(config) => of_config(config, &mut files, &mut diagnostics),
-        None => match args.choice.references() {
-            Ok(references) => args
-                .choice
-                .load(&references, &mut files, &mut diagnostics)
-                .map(|mapping| {
-                    let connector = None;
-                    vec![Checked { connector, mapping }]
-                }),
-            Err(message) => return output::wrong_use(&message),
-        },
-    };
-    let Some(checked) = checked.filter(|_| !has_errors(&diagnostics)) else {
-        return output::report(&diagnostics, &files, Format::Human, false);
+    let checked = match checked(&args.choice, &mut files) {
+        Ok(checked) => checked,
+        Err(code) => return code,
     };
     if checked.iter().any(|one| !one.knows_fields()) {
         return output::wrong_use(
@@ -58,22 +44,46 @@ pub fn run(args: &Args) -> ExitCode {
     output::good()
 }
 
-fn of_config(
-    path: &Path,
-    files: &mut Files,
-    diagnostics: &mut Vec<crate::diagnostics::Diagnostic>,
-) -> Option<Vec<Checked>> {
-    let env = |name: &str| std::env::var(name).ok();
-    let prepared = prepare(path, Mode::Validate, &env, files, diagnostics)?;
-    let connectors = prepared.connectors.into_iter();
-    Some(
-        connectors
-            .map(|one| Checked {
-                connector: Some(one.name),
-                mapping: one.mapping,
-            })
-            .collect(),
-    )
+/// The rules that were named, otherwise those of every connector of the config.
+fn checked(choice: &Choice, files: &mut Files) -> Result<Vec<Checked>, ExitCode> {
+    let followed = match choice.mappings.is_empty() {
+        true => choice.follow.read(files)?,
+        false => None,
+    };
+    let Some(followed) = followed else {
+        let references = choice
+            .references()
+            .map_err(|text| output::wrong_use(&text))?;
+        let mut diagnostics = Vec::new();
+        let mapping = choice.named(&references, files, &mut diagnostics);
+        let checked = mapping.map(|mapping| Checked {
+            connector: None,
+            mapping,
+        });
+        return unless_wrong(checked.into_iter().collect(), &diagnostics, files);
+    };
+    let mut diagnostics = Vec::new();
+    let mut all = Vec::new();
+    for (name, connector) in followed.connectors() {
+        followed.tell_rules(name, connector);
+        let mapping = rules(&followed.config, name, connector, files, &mut diagnostics);
+        all.extend(mapping.map(|mapping| Checked {
+            connector: Some(name.to_owned()),
+            mapping,
+        }));
+    }
+    unless_wrong(all, &diagnostics, files)
+}
+
+fn unless_wrong(
+    checked: Vec<Checked>,
+    diagnostics: &[Diagnostic],
+    files: &Files,
+) -> Result<Vec<Checked>, ExitCode> {
+    if has_errors(diagnostics) {
+        return Err(output::report(diagnostics, files, Format::Human, false));
+    }
+    Ok(checked)
 }
 
 impl Checked {

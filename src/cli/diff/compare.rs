@@ -3,7 +3,6 @@
 //! What is kept does not grow with the number of events: a count and one example for each kind of
 //! difference, and a limit on the kinds.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use globset::GlobSet;
@@ -63,15 +62,8 @@ pub struct Seen {
     pub new: Option<Value>,
 }
 
-/// What an event says of itself.
-#[derive(Default, serde::Deserialize)]
-#[serde(default)]
-struct Head<'e> {
-    #[serde(borrow)]
-    event_type: Option<Cow<'e, str>>,
-    #[serde(borrow)]
-    id: Option<Cow<'e, str>>,
-}
+/// Type and id of an event.
+type Named<'e> = (&'e str, &'e str);
 
 impl<'a> Differences<'a> {
     /// Nothing looked at yet.
@@ -96,13 +88,11 @@ impl<'a> Differences<'a> {
         self.changed + self.added + self.gone + self.others == 0 && self.outcomes.is_empty()
     }
 
-    /// Take in one event.
-    pub fn add(&mut self, event: &str) {
+    /// Take in one event, by its type and id and the JSON text.
+    pub fn add(&mut self, event: Named<'_>, text: &str) {
         self.events += 1;
-        let head: Head<'_> = serde_json::from_str(event).unwrap_or_default();
-        let event_type = head.event_type.as_deref().unwrap_or_default();
-        let old = self.old.map_bytes(event_type, event.as_bytes());
-        let new = self.new.map_bytes(event_type, event.as_bytes());
+        let old = self.old.map_bytes(event.0, text.as_bytes());
+        let new = self.new.map_bytes(event.0, text.as_bytes());
         if let (Mapped::Documents(old), Mapped::Documents(new)) = (&old, &new) {
             return self.documents(event, old, new);
         }
@@ -121,7 +111,7 @@ impl<'a> Differences<'a> {
     }
 
     /// Documents belong together by their name in `emit_each`, those of one name in order.
-    fn documents(&mut self, event: &str, old: &[MappedDocument], new: &[MappedDocument]) {
+    fn documents(&mut self, event: Named<'_>, old: &[MappedDocument], new: &[MappedDocument]) {
         let mut left: Vec<&MappedDocument> = old.iter().collect();
         let mut added = Vec::new();
         for document in new {
@@ -141,7 +131,7 @@ impl<'a> Differences<'a> {
         }
     }
 
-    fn pair(&mut self, event: &str, old: &MappedDocument, new: &MappedDocument) {
+    fn pair(&mut self, event: Named<'_>, old: &MappedDocument, new: &MappedDocument) {
         if old.body == new.body {
             self.same += 1;
             return;
@@ -172,7 +162,7 @@ fn count<'e, K: Ord>(
     kinds: &mut BTreeMap<K, Seen>,
     others: &mut u64,
     kind: K,
-    example: impl FnOnce() -> (&'e str, Option<Value>, Option<Value>),
+    example: impl FnOnce() -> (Named<'e>, Option<Value>, Option<Value>),
 ) {
     if let Some(seen) = kinds.get_mut(&kind) {
         seen.count += 1;
@@ -182,12 +172,11 @@ fn count<'e, K: Ord>(
         *others += 1;
         return;
     }
-    let (event, old, new) = example();
-    let head: Head<'_> = serde_json::from_str(event).unwrap_or_default();
+    let ((event_type, event_id), old, new) = example();
     let seen = Seen {
         count: 1,
-        event_type: head.event_type.unwrap_or_default().into_owned(),
-        event_id: head.id.unwrap_or_default().into_owned(),
+        event_type: event_type.to_owned(),
+        event_id: event_id.to_owned(),
         old,
         new,
     };

@@ -7,9 +7,12 @@ use std::process::ExitCode;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+use sluice_sdk::EventPlaces;
 
 use self::compare::Differences;
 use super::events::Events;
+use super::follow::{FollowArgs, Followed};
 use super::mappings::{self, catalogues};
 use super::output::{self, Shape};
 use crate::diagnostics::{Files, Format, has_errors};
@@ -47,6 +50,8 @@ pub struct Args {
     /// in.
     #[arg(long, value_name = "TYPE")]
     include: Vec<String>,
+    #[command(flatten)]
+    follow: FollowArgs,
     /// How it is shown.
     #[arg(long, default_value = "human")]
     format: Shape,
@@ -61,8 +66,12 @@ pub fn run(args: &Args) -> ExitCode {
         Ok(ignored) => ignored,
         Err(message) => return output::wrong_use(&message),
     };
+    let followed = match args.follow.read(&mut Files::default()) {
+        Ok(followed) => followed,
+        Err(code) => return code,
+    };
     let mut differences = Differences::new(&old, &new, ignored);
-    if let Err(message) = compare_all(args, &new, &mut differences) {
+    if let Err(message) = compare_all(args, followed.as_ref(), &new, &mut differences) {
         return output::wrong_use(&message);
     }
     let text = match args.format {
@@ -114,6 +123,7 @@ fn ignored(paths: &[String]) -> Result<GlobSet, String> {
 
 fn compare_all(
     args: &Args,
+    followed: Option<&Followed>,
     new: &Mapping,
     differences: &mut Differences<'_>,
 ) -> Result<(), String> {
@@ -123,10 +133,13 @@ fn compare_all(
             return Err("say which events: `--events FILE`".to_owned());
         };
         for event in &catalogue.events {
-            differences.add(&event.sample().to_string());
+            let sample = event.sample();
+            let id = EventPlaces::default().id_of(&sample).unwrap_or_default();
+            differences.add((&event.name, &id), &sample.to_string());
         }
         return Ok(());
     }
+    let places = followed.map_or_else(EventPlaces::default, Followed::read_as);
     let all: Vec<Events> = args
         .events
         .iter()
@@ -135,7 +148,9 @@ fn compare_all(
     let bar = progress(all.iter().map(Events::bytes).sum());
     for events in &all {
         events.for_each(&mut |given| {
-            differences.add(given.text);
+            let event: Value = serde_json::from_str(given.text).unwrap_or_default();
+            let (event_type, id) = given.named(&event, &places);
+            differences.add((event_type.as_deref().unwrap_or_default(), &id), given.text);
             bar.inc(given.text.len() as u64 + 1);
             true
         })?;

@@ -7,15 +7,15 @@ use crate::mapping::{Explained, Field, LookedAt, Mapped, Read, Stopped, Target};
 
 /// The line of one event.
 pub fn line(
-    event: &Value,
+    (event_type, id): (Option<&str>, &str),
     explained: &Explained,
     explain: bool,
     target: &Target,
     files: &Files,
 ) -> Value {
     let mut all = json!({
-        "event_type": event["event_type"],
-        "id": event["id"],
+        "event_type": event_type,
+        "id": (!id.is_empty()).then_some(id),
         "outcome": word(&explained.outcome),
     });
     match &explained.outcome {

@@ -8,11 +8,13 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use serde_json::Value;
+use sluice_sdk::EventPlaces;
 
 use super::events::Events;
-use super::mappings::{self, Choice};
+use super::follow::written;
+use super::mappings::{self, Choice, Chosen};
 use super::output::{self, Shape};
-use crate::diagnostics::{Files, Format, did_you_mean, has_errors};
+use crate::diagnostics::did_you_mean;
 use crate::mapping::{Explained, Mapped, Mapping};
 
 /// Show what events become: the rule that runs, and the documents it makes.
@@ -24,6 +26,7 @@ Examples:
   sluice map events.ndjson                 one event a line, a list, or {\"events\": [...]}
   sluice map recorded/                     a folder of such files
   sluice map data                          what a sluice has in its journal
+  sluice map events.ndjson --type TYPE     events that do not say their type
   cat event.json | sluice map - --mappings mappings/my_set
 
 On a terminal for people, in a pipe one JSON object a line; --format says otherwise.
@@ -36,6 +39,9 @@ pub struct Args {
     /// Take the catalogue's example event of this type.
     #[arg(long, value_name = "TYPE", conflicts_with = "input")]
     sample: Vec<String>,
+    /// The type of all events, whatever they say themselves.
+    #[arg(long = "type", value_name = "TYPE", conflicts_with = "sample")]
+    r#type: Option<String>,
     #[command(flatten)]
     choice: Choice,
     /// Show where each field comes from, and which rules were tried.
@@ -51,15 +57,9 @@ pub fn run(args: &Args) -> ExitCode {
     if args.input.is_none() && args.sample.is_empty() {
         return output::wrong_use(NO_EVENTS);
     }
-    let references = match args.choice.references() {
-        Ok(references) => references,
-        Err(message) => return output::wrong_use(&message),
-    };
-    let mut files = Files::default();
-    let mut diagnostics = Vec::new();
-    let mapping = args.choice.load(&references, &mut files, &mut diagnostics);
-    let Some(mapping) = mapping.filter(|_| !has_errors(&diagnostics)) else {
-        return output::report(&diagnostics, &files, Format::Human, false);
+    let chosen = match args.choice.load() {
+        Ok(chosen) => chosen,
+        Err(code) => return code,
     };
     let shape = args.format.unwrap_or_else(|| {
         if std::io::stdout().is_terminal() {
@@ -69,8 +69,8 @@ pub fn run(args: &Args) -> ExitCode {
         }
     });
     let mut show = Show {
-        mapping: &mapping,
-        files: &files,
+        chosen: &chosen,
+        all_are: args.r#type.as_deref(),
         shape,
         explain: args.explain,
         count: 0,
@@ -93,9 +93,13 @@ which event? For example:
   sluice map -                      events from standard input
 Add --explain to see where each field comes from.";
 
+const NOT_SELECTED: &str =
+    "`events` of the connector, or `--include`, leaves this type out; `--include TYPE` takes it in";
+
 struct Show<'a> {
-    mapping: &'a Mapping,
-    files: &'a Files,
+    chosen: &'a Chosen,
+    /// `--type`
+    all_are: Option<&'a str>,
     shape: Shape,
     explain: bool,
     count: u64,
@@ -105,8 +109,9 @@ struct Show<'a> {
 impl Show<'_> {
     fn all(&mut self, args: &Args) -> Result<(), String> {
         for name in &args.sample {
-            let event = sample(name, self.mapping)?;
-            self.event(&event);
+            let event = sample(name, &self.chosen.mapping)?;
+            let id = EventPlaces::default().id_of(&event).unwrap_or_default();
+            self.event(&event, Some(name), &id);
         }
         let Some(input) = &args.input else {
             return Ok(());
@@ -114,7 +119,10 @@ impl Show<'_> {
         let events = Events::of(input)?;
         events.for_each(
             &mut |given| match serde_json::from_str::<Value>(given.text) {
-                Ok(event) => self.event(&event),
+                Ok(event) => {
+                    let (own, id) = given.named(&event, &self.chosen.places);
+                    self.event(&event, self.all_are.or(own.as_deref()), &id)
+                }
                 Err(error) => {
                     output::tell(&format!("error: {} is not JSON: {error}\n", given.place));
                     self.is_good = false;
@@ -129,28 +137,25 @@ impl Show<'_> {
     }
 
     /// False when nobody reads on.
-    fn event(&mut self, event: &Value) -> bool {
+    fn event(&mut self, event: &Value, event_type: Option<&str>, id: &str) -> bool {
         self.count += 1;
-        let explained = self.mapping.map_explained(event);
+        let Chosen { mapping, files, .. } = self.chosen;
+        let explained = mapping.map_explained(event_type.unwrap_or_default(), event);
         self.is_good &= !matches!(explained.outcome, Mapped::Dead { .. });
         let text = match self.shape {
-            Shape::Human => self.human(event, &explained),
+            Shape::Human => self.human(event_type, &explained),
             Shape::Json => {
-                let value = machine::line(
-                    event,
-                    &explained,
-                    self.explain,
-                    self.mapping.target(),
-                    self.files,
-                );
+                let named = (event_type, id);
+                let value = machine::line(named, &explained, self.explain, mapping.target(), files);
                 format!("{value}\n")
             }
         };
         output::write(&text)
     }
 
-    fn human(&self, event: &Value, explained: &Explained) -> String {
-        let mut out = format!("{}\n", output::paint("1", event_type(event)));
+    fn human(&self, event_type: Option<&str>, explained: &Explained) -> String {
+        let title = event_type.unwrap_or("event without type");
+        let mut out = format!("{}\n", output::paint("1", title));
         match &explained.outcome {
             Mapped::Documents(documents) => {
                 for document in documents {
@@ -176,25 +181,28 @@ impl Show<'_> {
                 let text = output::paint("31", &format!("is a dead letter: {reason}"));
                 let _ = writeln!(out, "  {text}{}\n  {detail}", by(rule.as_ref()));
             }
-            Mapped::Unmapped => {
-                let _ = writeln!(out, "  becomes nothing: {}", self.why_unmapped(event));
+            Mapped::NotSelected if event_type.is_some() => {
+                let _ = writeln!(out, "  is not selected: {NOT_SELECTED}");
             }
-            Mapped::NotSelected => {
-                let _ = writeln!(out, "  is not selected by --include");
+            Mapped::Unmapped | Mapped::NotSelected => {
+                let _ = writeln!(out, "  becomes nothing: {}", self.why_unmapped(event_type));
             }
         }
         if self.explain {
-            out.push_str(&explain::human(explained, self.files));
+            out.push_str(&explain::human(explained, &self.chosen.files));
         }
         out.push('\n');
         out
     }
 
-    fn why_unmapped(&self, event: &Value) -> String {
-        let Some(name) = event.get("event_type").and_then(Value::as_str) else {
-            return "it has no text `event_type`, by which rules are chosen".to_owned();
+    fn why_unmapped(&self, event_type: Option<&str>) -> String {
+        let Some(name) = event_type else {
+            return format!(
+                "it says no type at `{}`, by which rules are chosen; a config with its source (`--config FILE`) tells where else to look, `--type TYPE` what it is",
+                written(&self.chosen.places.event_type)
+            );
         };
-        let catalogue = self.mapping.target().catalogue;
+        let catalogue = self.chosen.mapping.target().catalogue;
         let known = catalogue.map(|all| all.events.iter().map(|one| one.name.as_str()));
         match known {
             Some(known) if catalogue.is_some_and(|all| all.event(name).is_none()) => {
@@ -227,10 +235,6 @@ fn sample(name: &str, mapping: &Mapping) -> Result<Value, String> {
             hint => hint,
         }
     ))
-}
-
-fn event_type(event: &Value) -> &str {
-    event["event_type"].as_str().unwrap_or("event without type")
 }
 
 fn by(rule: Option<&String>) -> String {

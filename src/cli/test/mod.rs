@@ -1,21 +1,23 @@
 //! `sluice test`: run the `*.test.yaml` files beside the mappings.
 
 mod report;
+mod roots;
 mod update;
 mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{mappings, output};
+use super::follow::FollowArgs;
+use super::output;
 use crate::diagnostics::{Diagnostic, Files, Format, has_errors, render};
-use crate::mapping::testing::{Coverage, TestReport, run_tests};
+use crate::mapping::testing::{Coverage, TestReport, TestRoot, run_tests};
 
 /// Run the tests of mappings: given events must become the expected documents.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
-  sluice test                          all *.test.yaml under mappings/, else the built-in ones
+  sluice test                          all *.test.yaml of the config's mappings and under mappings/
   sluice test mappings/ours.test.yaml
   sluice test --filter click           cases whose name or file has `click` in it
   sluice test --coverage               and what no test looks at
@@ -47,6 +49,8 @@ pub struct Args {
     /// Run again whenever a YAML file of the tests or the mappings changes; ends with Ctrl-C.
     #[arg(long)]
     watch: bool,
+    #[command(flatten)]
+    follow: FollowArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -77,50 +81,41 @@ struct Run {
 
 /// Run it.
 pub fn run(args: &Args) -> ExitCode {
-    let mut paths = args.paths.clone();
-    if paths.is_empty() {
-        paths = default_paths();
-    }
-    if paths.is_empty() {
+    let followed = match args.follow.read(&mut Files::default()) {
+        Ok(followed) => followed,
+        Err(code) => return code,
+    };
+    let roots = roots::roots(&args.paths, followed.as_ref());
+    if roots.is_empty() {
         return output::wrong_use("there is no folder `mappings` here; say where the tests are");
     }
-    if args.paths.is_empty() && paths != [Path::new(mappings::FOLDER)] {
+    let is_builtin = |root: &TestRoot| root.path.to_string_lossy().starts_with("builtin:");
+    if args.paths.is_empty() && roots.iter().all(is_builtin) {
         output::tell(
             "no folder `mappings` is here: these are the tests of the built-in mappings. To run your own, name their file or folder\n",
         );
     }
     if args.watch {
-        return watch::watch(&paths, || show(args, &run_all(args, &paths)));
+        let paths: Vec<PathBuf> = roots.iter().map(|root| root.path.clone()).collect();
+        return watch::watch(&paths, || show(args, &run_all(args, &roots)));
     }
-    let run = run_all(args, &paths);
+    let run = run_all(args, &roots);
     if args.update {
         return update::update(&run);
     }
     show(args, &run)
 }
 
-fn run_all(args: &Args, paths: &[PathBuf]) -> Run {
+fn run_all(args: &Args, roots: &[TestRoot]) -> Run {
     let mut files = Files::default();
     let mut diagnostics = Vec::new();
-    let report = run_tests(paths, args.filter.as_deref(), &mut files, &mut diagnostics);
+    let report = run_tests(roots, args.filter.as_deref(), &mut files, &mut diagnostics);
     output::without_repeats(&mut diagnostics, &files);
     Run {
         files,
         diagnostics,
         report,
     }
-}
-
-/// The folder `mappings`, otherwise every built-in set.
-fn default_paths() -> Vec<PathBuf> {
-    let folder = Path::new(mappings::FOLDER);
-    if folder.is_dir() {
-        return vec![folder.to_owned()];
-    }
-    mappings::top_sets()
-        .into_iter()
-        .map(|set| PathBuf::from(format!("builtin:{set}")))
-        .collect()
 }
 
 fn show(args: &Args, run: &Run) -> ExitCode {

@@ -1,6 +1,7 @@
 //! One case: its event made and mapped, the outcome compared.
 
 use serde_json::Value;
+use sluice_sdk::EventPlaces;
 
 use super::super::merge::is_omit;
 use super::super::syntax::wrong_type;
@@ -26,6 +27,7 @@ pub struct Tried {
 pub fn try_out(
     case: &Case<'_>,
     mapping: &Mapping,
+    places: &EventPlaces,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Tried> {
     let mut event = match case.given {
@@ -35,12 +37,12 @@ pub fn try_out(
     for with in &case.with {
         lay_over(&mut event, with);
     }
-    let event_type = event
-        .get("event_type")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    let explained = mapping.map_explained(&event);
+    let event_type = match case.given {
+        Given::Sample(_) => EventPlaces::default().type_of(&event),
+        Given::Event(_) => places.type_of(&event),
+    };
+    let event_type = event_type.unwrap_or_default();
+    let explained = mapping.map_explained(&event_type, &event);
     let rule = match &explained.outcome {
         Mapped::Documents(documents) => documents.first().map(|one| one.rule.to_string()),
         Mapped::Skipped { rule, .. } | Mapped::Dead { rule, .. } => rule.clone(),

@@ -15,9 +15,10 @@ mod tests;
 mod update;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde_json::Value;
+use sluice_sdk::EventPlaces;
 
 use super::{Mapping, Options, Reference, load};
 use crate::diagnostics::{Diagnostic, Files, Node, Span, parse_yaml};
@@ -76,14 +77,36 @@ pub struct Difference {
     pub place: Span,
 }
 
+/// Where test files are, and what goes for those that do not say it themselves.
+#[derive(Debug, Clone, Default)]
+pub struct TestRoot {
+    /// A file, a folder with all below it, or `builtin:SET`.
+    pub path: PathBuf,
+    /// Where an `event:` says its type.
+    pub places: EventPlaces,
+    /// `events:` of files that have none: types or globs to take, and those not to take.
+    pub include: Vec<String>,
+    /// See `include`.
+    pub exclude: Vec<String>,
+}
+
+impl From<PathBuf> for TestRoot {
+    fn from(path: PathBuf) -> Self {
+        Self {
+            path,
+            ..Self::default()
+        }
+    }
+}
+
 /// Mappings that were loaded, by what they were asked for with.
 type Loaded = HashMap<(String, Vec<String>, Vec<String>), Option<Mapping>>;
 
-/// Run the tests of files, of folders and the folders in them, or of `builtin:SET`.
+/// Run the tests of all files at these places.
 ///
 /// `filter` is a part of the case's name or of its file's. Files that are wrong add to `diagnostics`.
-pub fn run_tests<P: AsRef<Path>>(
-    paths: &[P],
+pub fn run_tests(
+    roots: &[TestRoot],
     filter: Option<&str>,
     files: &mut Files,
     diagnostics: &mut Vec<Diagnostic>,
@@ -96,8 +119,8 @@ pub fn run_tests<P: AsRef<Path>>(
         seen: coverage::Seen::default(),
         cases: Vec::new(),
     };
-    for path in paths {
-        let path = path.as_ref();
+    for root in roots {
+        let path = &root.path;
         let found = find::find(path);
         if found.is_empty() {
             let message = format!(
@@ -108,7 +131,7 @@ pub fn run_tests<P: AsRef<Path>>(
                 .push(Diagnostic::global("no-tests", message));
         }
         for file in &found {
-            run.file(file);
+            run.file(file, root);
         }
     }
     let coverage = coverage::measure(run.loaded.values().flatten(), &run.seen, run.files);
@@ -128,7 +151,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn file(&mut self, file: &TestFile) {
+    fn file(&mut self, file: &TestFile, place: &TestRoot) {
         let id = match file.read(self.files) {
             Ok(id) => id,
             Err(diagnostic) => return self.diagnostics.push(*diagnostic),
@@ -137,9 +160,13 @@ impl Run<'_> {
             Ok(root) => root,
             Err(diagnostic) => return self.diagnostics.push(*diagnostic),
         };
-        let Some(suite) = file::read(&root, self.diagnostics) else {
+        let Some(mut suite) = file::read(&root, self.diagnostics) else {
             return;
         };
+        if root.get("events").is_none() {
+            suite.options.include.clone_from(&place.include);
+            suite.options.exclude.clone_from(&place.exclude);
+        }
         let name = self.files.name(id).to_owned();
         let Some(key) = self.load(file, &suite) else {
             return;
@@ -154,7 +181,7 @@ impl Run<'_> {
             if !is_wanted {
                 continue;
             }
-            let Some(tried) = case::try_out(case, mapping, self.diagnostics) else {
+            let Some(tried) = case::try_out(case, mapping, &place.places, self.diagnostics) else {
                 continue;
             };
             self.seen.add(case, &tried, mapping, self.files);

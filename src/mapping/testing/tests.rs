@@ -1,7 +1,5 @@
 //! Test files: what passes, what fails and where, what is counted, what is rewritten.
 
-use std::path::Path;
-
 use super::*;
 use crate::diagnostics::{Format, render};
 use crate::mapping::builtin_sets;
@@ -38,7 +36,12 @@ fn run_with(rules: &str, tests: &str) -> Outcome {
     write("a.yaml", rules);
     write("a.test.yaml", tests);
     let (mut files, mut diagnostics) = (Files::default(), Vec::new());
-    let report = run_tests(&[folder.path()], None, &mut files, &mut diagnostics);
+    let report = run_tests(
+        &[folder.path().to_owned().into()],
+        None,
+        &mut files,
+        &mut diagnostics,
+    );
     let text = render(&diagnostics, &files, Format::Human, false);
     assert!(diagnostics.is_empty(), "{text}");
     Outcome {
@@ -273,7 +276,12 @@ fn the_tests_of_every_built_in_set_pass_and_leave_nothing_out() {
     for set in builtin_sets().iter().filter(|set| !set.contains('/')) {
         let (mut files, mut diagnostics) = (Files::default(), Vec::new());
         let path = format!("builtin:{set}");
-        let report = run_tests(&[Path::new(&path)], None, &mut files, &mut diagnostics);
+        let report = run_tests(
+            &[PathBuf::from(&path).into()],
+            None,
+            &mut files,
+            &mut diagnostics,
+        );
         let text = render(&diagnostics, &files, Format::Human, false);
         assert!(diagnostics.is_empty(), "{text}");
         assert!(!report.cases.is_empty(), "{set} has no tests");

@@ -110,7 +110,7 @@ fn an_unmarked_field_is_hashed_by_its_name_and_explained() {
         default: Treatment::Pass,
         fields: vec![("p.mail".to_owned(), Treatment::Hash, None)],
     };
-    let explained = protected(rules).map_explained(&event("open"));
+    let explained = protected(rules).map_explained("open", &event("open"));
     let path = explained
         .fields
         .iter()

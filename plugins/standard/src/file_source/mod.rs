@@ -24,7 +24,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sluice_sdk::{ConfigError, Intake, Source, SourceError, Stop};
 
-use crate::place::{Place, Places, id_default, time_default, type_default};
+use crate::place::{
+    Place, Places, event_places, id_default, places_of, time_default, type_default,
+};
 use pattern::Pattern;
 use run::Run;
 
@@ -94,12 +96,10 @@ impl FileSource {
             pattern: Pattern::new(config.path)?,
             follow: config.follow,
             check_every: Duration::from_millis(config.check_every_ms),
-            places: Places {
-                id: config.id,
-                event_type: config.event_type,
-                time: config.time,
-                default_type: config.default_type,
-            },
+            places: Places::new(
+                event_places(config.event_type, config.id, config.default_type),
+                config.time,
+            ),
         })
     }
 }
@@ -129,5 +129,6 @@ sluice_sdk::register_source!(
     FileSourceConfig => FileSource::new,
     summary: "One JSON event a line from files, also as they grow and rotate.",
     example: "path: logs/*.ndjson\nfollow: true\n",
+    places: places_of,
     upstream: upstream::start,
 );
