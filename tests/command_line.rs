@@ -115,6 +115,15 @@ fn a_starter_folder_is_valid_and_its_test_passes() {
         "{}",
         answer.stdout
     );
+    // As the README has it, and with a word where a choice is to be made.
+    let config = std::fs::read_to_string(folder.path().join("sluice.yaml")).expect("a config");
+    for line in [
+        "  braze:\n    type: braze_webhook\n",
+        "  braze-to-segment:\n    source: braze\n",
+        "region: us # or eu",
+    ] {
+        assert!(config.contains(line), "{line}\n{config}");
+    }
     let answer = ask(folder.path(), &["test"]);
     assert_eq!(answer.code, 0, "{}{}", answer.stdout, answer.stderr);
     assert!(

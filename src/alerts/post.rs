@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluice_sdk::{Secret, Stop};
+use sluice_sdk::{Secret, Stop, typed};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tracing::{error, info};
@@ -160,7 +160,8 @@ impl Post {
                     error!(
                         channel = name,
                         to,
-                        "nobody was told, given up after {TRIES_MAX} tries: {subject}: {problem}. Mend `alerts` and try `sluice alerts test`."
+                        "nobody was told, given up after {TRIES_MAX} tries: {subject}: {problem}. Mend `alerts` and try {}.",
+                        typed("alerts test")
                     );
                     self.waiting.swap_remove(at);
                     self.status.given_up += 1;

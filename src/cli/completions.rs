@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use sluice_sdk::program_name;
+
 use super::output;
 
 /// Print a completion script for a shell.
@@ -19,7 +21,8 @@ pub struct Args {
 /// Run it.
 pub fn run(args: &Args) -> ExitCode {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut super::command(), "sluice", &mut script);
+    let mut command = super::command();
+    clap_complete::generate(args.shell, &mut command, program_name(), &mut script);
     output::print(&String::from_utf8_lossy(&script));
     output::good()
 }

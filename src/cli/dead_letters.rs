@@ -8,6 +8,8 @@ use std::sync::Arc;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use sluice_sdk::typed;
+
 use super::load_config;
 use super::output::{self, Shape};
 use super::reach::{Admin, Reach};
@@ -327,7 +329,8 @@ fn show(config: &Config, key: &DeadLetterKey) -> Result<ExitCode, String> {
         return Ok(output::good());
     }
     Err(format!(
-        "there is no dead letter `{key}`; `sluice dead-letters list` has them all"
+        "there is no dead letter `{key}`; {} has them all",
+        typed("dead-letters list")
     ))
 }
 
@@ -348,7 +351,10 @@ fn replay_letters(
         replays.replay_letters(order)
     })?;
     if answer.replays.is_empty() && answer.dry_runs.is_empty() && answer.not_replayed.is_empty() {
-        output::tell("no dead letter fits; `sluice dead-letters list` has them all\n");
+        output::tell(&format!(
+            "no dead letter fits; {} has them all\n",
+            typed("dead-letters list")
+        ));
     }
     stage.follow(answer, how)
 }

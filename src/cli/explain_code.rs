@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use sluice_sdk::typed;
+
 use super::output;
 use crate::diagnostics::codes::{self, CODES};
 use crate::diagnostics::did_you_mean;
@@ -39,7 +41,7 @@ pub fn run(args: &Args) -> ExitCode {
         None => output::wrong_use(&format!(
             "there is no code `{name}`; {}",
             match did_you_mean(name, codes::names()) {
-                hint if hint.is_empty() => "`sluice explain-code` lists them".to_owned(),
+                hint if hint.is_empty() => format!("{} lists them", typed("explain-code")),
                 hint => hint,
             }
         )),

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use sluice_sdk::typed;
+
 use super::output;
 
 /// One generated file of a folder.
@@ -37,6 +39,7 @@ pub fn check(folder: &Path, files: &[Generated], left_over: &[PathBuf], command:
     if all_fresh {
         return output::good();
     }
-    output::print(&format!("run `{command} --write {}`\n", folder.display()));
+    let command = typed(&format!("{command} --write {}", folder.display()));
+    output::print(&format!("run {command}\n"));
     output::problems()
 }

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 use sluice_sdk::catalogue::EventType;
-use sluice_sdk::{SinkPlugin, SourcePlugin};
+use sluice_sdk::{SinkPlugin, SourcePlugin, program_name};
 
 use super::{coverage, mappings, output, schema};
-use crate::diagnostics::{Files, yaml_flow};
-use crate::mapping::{Mapped, MappedDocument, Mapping, Options};
+use crate::diagnostics::{Files, did_you_mean, yaml_flow};
+use crate::mapping::{Mapped, MappedDocument, Mapping, Options, made_for};
 
 /// Write a folder to begin with: a config, mappings of your own with a test, editor settings.
 ///
@@ -18,19 +18,25 @@ use crate::mapping::{Mapped, MappedDocument, Mapping, Options};
 #[command(after_help = "\
 Examples:
   sluice init my-sync
+  sluice init my-sync --set SET      with another of the built-in mapping sets
   cd my-sync && sluice validate && sluice test")]
 pub struct Args {
     /// The folder; made if it is not there.
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
+    /// The built-in mapping set to begin with, and with it source and sink. Default: the first that
+    /// this program brings; `sluice plugins` lists them.
+    #[arg(long, value_name = "SET")]
+    set: Option<String>,
 }
 
 /// Run it.
 pub fn run(args: &Args) -> ExitCode {
-    let (Some(source), Some(sink)) = (pick_source(), pick_sink()) else {
-        return output::wrong_use("this build has no source or no sink plugin");
+    let start = match Start::pick(args.set.as_deref()) {
+        Ok(start) => start,
+        Err(message) => return output::wrong_use(&message),
     };
-    let files = starter(source, sink);
+    let files = starter(&start);
     let existing: Vec<String> = files
         .iter()
         .map(|(name, _)| args.folder.join(name))
@@ -44,7 +50,7 @@ pub fn run(args: &Args) -> ExitCode {
         ));
     }
     for (name, text) in &files {
-        if let Err(error) = write(&args.folder.join(name), text) {
+        if let Err(error) = write(&args.folder.join(name), &super::naming::here(text)) {
             output::tell(&format!("error: {name} cannot be written: {error}\n"));
             return output::problems();
         }
@@ -57,9 +63,9 @@ pub fn run(args: &Args) -> ExitCode {
     for name in files.into_iter().map(|(name, _)| name).chain(schemas) {
         output::print(&format!("wrote {}\n", args.folder.join(name).display()));
     }
-    let folder = args.folder.display();
+    let (folder, program) = (args.folder.display(), program_name());
     output::print(&format!(
-        "\nNow:\n  cd {folder}\n  sluice validate\n  sluice test\n"
+        "\nNow:\n  cd {folder}\n  {program} validate\n  {program} test\n"
     ));
     output::good()
 }
@@ -71,38 +77,96 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     std::fs::write(path, text)
 }
 
-/// A source that knows its events is the best to begin with.
-fn pick_source() -> Option<&'static SourcePlugin> {
-    let all = sluice_sdk::sources();
-    all.iter()
-        .find(|plugin| plugin.catalogue.is_some())
-        .or(all.first())
-        .copied()
+/// What a folder begins with.
+struct Start {
+    source: &'static SourcePlugin,
+    sink: &'static SinkPlugin,
+    /// Mappings between the two.
+    set: Option<String>,
 }
 
-/// A sink that can be tried out on this machine is the best to begin with.
-fn pick_sink() -> Option<&'static SinkPlugin> {
-    let all = sluice_sdk::sinks();
-    all.iter()
-        .find(|plugin| plugin.double.is_some())
-        .or(all.first())
-        .copied()
+impl Start {
+    /// The set that was named; otherwise one that this program brings itself, otherwise one of the
+    /// standard ones; without any a source and a sink alone.
+    fn pick(wanted: Option<&str>) -> Result<Self, String> {
+        let all = fitting_sets();
+        if let Some(name) = wanted {
+            let hint = match did_you_mean(name, all.iter().map(|one| one.0)) {
+                hint if hint.is_empty() => {
+                    let names: Vec<&str> = all.iter().map(|one| one.0).collect();
+                    format!("there are {}", names.join(", "))
+                }
+                hint => hint,
+            };
+            let found = all.into_iter().find(|one| one.0 == name);
+            return found
+                .map(|one| one.1)
+                .ok_or_else(|| format!("no mapping set `{name}` to begin with; {hint}"));
+        }
+        let first = all.into_iter().next().map(|one| one.1);
+        first
+            .or_else(Self::without_set)
+            .ok_or_else(|| "this build has no source or no sink plugin".to_owned())
+    }
+
+    /// A source that knows its events and a sink that can be tried out here are the best.
+    fn without_set() -> Option<Self> {
+        let (sources, sinks) = (sluice_sdk::sources(), sluice_sdk::sinks());
+        let source = sources.iter().find(|plugin| plugin.catalogue.is_some());
+        let sink = sinks.iter().find(|plugin| plugin.double.is_some());
+        Some(Self {
+            source: source.or(sources.first())?,
+            sink: sink.or(sinks.first())?,
+            set: None,
+        })
+    }
+
+    /// What the source is called in the config: `shop` of a set `shop_to_ledger`.
+    fn source_name(&self) -> &str {
+        let of_set = self.set.as_deref().and_then(|set| set.split_once("_to_"));
+        of_set.map_or(self.source.name, |(source, _)| source)
+    }
+
+    fn connector_name(&self) -> String {
+        match &self.set {
+            Some(set) => set.replace('_', "-"),
+            None => format!("{}-to-{}", self.source.name, self.sink.name),
+        }
+    }
 }
 
-fn starter(source: &SourcePlugin, sink: &SinkPlugin) -> Vec<(String, String)> {
-    let set = mappings::top_sets().into_iter().next();
+/// The sets whose source and sink are linked, by name, those of a distribution first.
+fn fitting_sets() -> Vec<(&'static str, Start)> {
+    let mut sets = sluice_sdk::mapping_sets();
+    sets.sort_by_key(|set| set.package == env!("CARGO_PKG_NAME"));
+    sets.into_iter()
+        .filter_map(|set| {
+            let (source, sink) = made_for(set.name);
+            let (source, sink) = (source?, sink?);
+            let start = Start {
+                source: sluice_sdk::sources()
+                    .into_iter()
+                    .find(|it| it.name == source)?,
+                sink: sluice_sdk::sinks().into_iter().find(|it| it.name == sink)?,
+                set: Some(set.name.to_owned()),
+            };
+            Some((set.name, start))
+        })
+        .collect()
+}
+
+fn starter(start: &Start) -> Vec<(String, String)> {
+    let (source, sink) = (start.source, start.sink);
+    let set = start.set.as_deref();
     let mut files = vec![
-        ("sluice.yaml".to_owned(), config(source, sink)),
-        (
-            "mappings/ours.yaml".to_owned(),
-            overlay(set.as_deref(), source, sink),
-        ),
+        ("sluice.yaml".to_owned(), config(start)),
+        ("mappings/ours.yaml".to_owned(), overlay(set, source, sink)),
         (".vscode/settings.json".to_owned(), editor(source, sink)),
         (".vscode/extensions.json".to_owned(), EXTENSIONS.to_owned()),
         (".gitignore".to_owned(), "/data/\n".to_owned()),
         ("README.md".to_owned(), README.to_owned()),
     ];
-    if let Some(test) = set.and_then(|set| test(&set)) {
+    if let Some(test) = set.and_then(test) {
         files.push(("mappings/ours.test.yaml".to_owned(), test));
     }
     files
@@ -116,23 +180,26 @@ fn indent(text: &str, spaces: usize) -> String {
         .collect()
 }
 
-fn config(source: &SourcePlugin, sink: &SinkPlugin) -> String {
+fn config(start: &Start) -> String {
+    let Start { source, sink, .. } = start;
     format!(
         "\
 # yaml-language-server: $schema=schema/sluice.schema.json
 # `sluice plugins show {source}` and `sluice plugins show {sink}` explain every setting.
 version: 1
 sources:
-  {source}:
+  {name}:
     type: {source}
 {source_settings}connectors:
-  {source}-to-{sink}:
-    source: {source}
+  {connector}:
+    source: {name}
     mappings: mappings
     sink:
       type: {sink}
 {sink_settings}journal: {{ path: data, retain: 7d, max_size: 10GiB }}
 ",
+        name = start.source_name(),
+        connector = start.connector_name(),
         source = source.name,
         sink = sink.name,
         source_settings = indent(source.example, 4),

@@ -17,6 +17,7 @@ mod init;
 mod man;
 mod map;
 mod mappings;
+mod naming;
 pub(crate) mod output;
 mod pause;
 mod plugins;
@@ -89,9 +90,9 @@ enum Command {
     Man(man::Args),
 }
 
-/// The whole command line, with the commands of the linked plugins.
+/// The whole command line, with the commands of the linked plugins and the name of this program.
 pub(crate) fn command() -> clap::Command {
-    sluice_sdk::commands()
+    let command = sluice_sdk::commands()
         .into_iter()
         .fold(Cli::command(), |all, plugin| {
             all.subcommand(
@@ -106,7 +107,8 @@ pub(crate) fn command() -> clap::Command {
                             .value_parser(clap::value_parser!(OsString)),
                     ),
             )
-        })
+        });
+    naming::help(command)
 }
 
 /// What was linked into this program and does not go together.
@@ -130,6 +132,7 @@ fn misfits() -> Vec<String> {
 
 /// Read the arguments, run the command.
 pub fn main() -> ExitCode {
+    sluice_sdk::set_program(std::env::args_os().next());
     let misfits = misfits();
     if !misfits.is_empty() {
         for misfit in misfits {

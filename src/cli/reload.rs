@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use clap::Args as ClapArgs;
 use serde_json::Value;
 
+use sluice_sdk::typed;
+
 use super::load_config;
 use super::output::{self, Shape};
 use super::reach::{Answer, Reach};
@@ -45,8 +47,9 @@ fn ask(config: &Config) -> Result<Answer, String> {
     match Reach::find(config)? {
         Reach::Running(admin) => admin.ask("POST", "/reload", None),
         Reach::Folder(_) | Reach::Nothing => Err(format!(
-            "no process runs on the data folder {}; `sluice run` takes the config as it is when it starts",
-            config.journal.path.display()
+            "no process runs on the data folder {}; {} takes the config as it is when it starts",
+            config.journal.path.display(),
+            typed("run")
         )),
     }
 }

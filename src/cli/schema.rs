@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::Value;
-use sluice_sdk::{SinkPlugin, SourcePlugin};
+use sluice_sdk::{SinkPlugin, SourcePlugin, typed};
 
 use super::generated::{self, Generated};
 use super::output;
@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> ExitCode {
         };
     }
     if let Some(folder) = &args.check {
-        return generated::check(folder, &files(), &[], "sluice schema");
+        return generated::check(folder, &files(), &[], "schema");
     }
     match args.kind {
         Some(Kind::Mapping) => match specialised(args) {
@@ -90,9 +90,10 @@ pub fn run(args: &Args) -> ExitCode {
             }
             Err(message) => output::wrong_use(&message),
         },
-        Some(_) if args.sink.is_some() || args.source.is_some() => {
-            output::wrong_use("`--sink` and `--source` are for `sluice schema mapping`")
-        }
+        Some(_) if args.sink.is_some() || args.source.is_some() => output::wrong_use(&format!(
+            "`--sink` and `--source` are for {}",
+            typed("schema mapping")
+        )),
         Some(kind) => {
             output::print(&output::json(&kind.schema()));
             output::good()

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 
+use sluice_sdk::typed;
+
 use super::reach::{Admin, explained};
 use super::{load_config, output};
 use crate::engine::dead_letters::LettersStatus;
@@ -89,7 +91,11 @@ fn human(status: &Status, types: bool) -> String {
     for (name, connector) in &status.connectors {
         let _ = writeln!(out, "connector {name}: {}", connector.state);
         if let Some(since) = &connector.paused {
-            let _ = writeln!(out, "  since {since}; `sluice resume {name}` lets it go on");
+            let _ = writeln!(
+                out,
+                "  since {since}; {} lets it go on",
+                typed(&format!("resume {name}"))
+            );
         }
         if connector.concurrency < connector.concurrency_max {
             let _ = writeln!(

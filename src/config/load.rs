@@ -5,7 +5,7 @@ use std::path::Path;
 use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use sluice_sdk::{ConfigError, PathStep};
+use sluice_sdk::{ConfigError, PathStep, typed};
 
 use super::alerts::{SmtpConfig, SmtpTls};
 use super::model::{
@@ -35,11 +35,13 @@ pub fn load(
     let text = match read_text(path) {
         Ok(text) => text,
         Err(problem) => {
-            diagnostics.push((*problem).label(if path == Path::new(FILE_DEFAULT) {
-                "name the config, or `sluice init FOLDER` writes one to begin with"
-            } else {
-                ""
-            }));
+            let hint = (path == Path::new(FILE_DEFAULT)).then(|| {
+                format!(
+                    "name the config, or {} writes one to begin with",
+                    typed("init FOLDER")
+                )
+            });
+            diagnostics.push((*problem).label(hint.unwrap_or_default()));
             return None;
         }
     };
@@ -59,7 +61,7 @@ pub fn load(
                 root.span,
                 "this config is empty; expected `version`, `sources`, `connectors`",
             )
-            .label("`sluice init FOLDER` writes a starter"),
+            .label(format!("{} writes a starter", typed("init FOLDER"))),
         );
         return None;
     }

@@ -152,7 +152,7 @@ fn variants(kind: &str, plugins: Vec<(&str, &str, Value)>, defs: &mut Map<String
     let mut schema = json!({
         "type": "object",
         "properties": {"type": {
-            "description": format!("Which {kind} plugin; `sluice plugins` describes them."),
+            "description": format!("Which {kind} plugin; the command `plugins` describes them."),
             // Not `enum`: a validator would then accept a placeholder here, and the engine does not.
             "anyOf": names.iter().map(|name| json!({"const": name})).collect::<Vec<_>>()
         }},

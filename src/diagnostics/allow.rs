@@ -3,6 +3,8 @@
 //! An allowed problem counts for nothing and stays visible to machines. An allow that allows nothing
 //! is itself a warning, so that none outlives its cause.
 
+use sluice_sdk::typed;
+
 use super::{Diagnostic, Node, Severity, Span, codes, did_you_mean, has_errors};
 
 /// Why a problem counts for nothing.
@@ -54,7 +56,7 @@ impl Allows {
                         format!("there is no code `{}`", entry.key),
                     )
                     .label(did_you_mean(&entry.key, codes::names()))
-                    .note("`sluice explain-code` lists them"),
+                    .note(format!("{} lists them", typed("explain-code"))),
                 );
                 continue;
             };

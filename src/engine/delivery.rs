@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::Rng;
-use sluice_sdk::{Batch, CheckError, Delivery, Document, DynSink, Limits, Outcome, Stop};
+use sluice_sdk::{Batch, CheckError, Delivery, Document, DynSink, Limits, Outcome, Stop, typed};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument, Level, debug, error, info, warn};
@@ -420,7 +420,8 @@ impl Courier {
         if refused.is_power_of_two() {
             warn!(
                 event = %item.document.event_id, rule = %item.rule, refused,
-                "refused by the sink: {reason}; it is in the dead letters. See `sluice dead-letters list`."
+                "refused by the sink: {reason}; it is in the dead letters. See {}.",
+                typed("dead-letters list"),
             );
         } else {
             debug!(event = %item.document.event_id, rule = %item.rule, refused, "refused by the sink: {reason}");

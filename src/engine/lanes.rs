@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use sluice_sdk::{DynSink, Stop};
+use sluice_sdk::{DynSink, Stop, typed};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -178,7 +178,7 @@ impl Lanes {
             .await
             .map_err(|problem| StartError::State(problem.to_string()))?;
         if let Some(since) = courier.gate.paused() {
-            info!(connector = %name, "paused since {since}; `sluice resume {name}` lets it go on");
+            info!(connector = %name, "paused since {since}; {} lets it go on", typed(&format!("resume {name}")));
         }
         let stop = Stop::default();
         let mut tasks = JoinSet::new();

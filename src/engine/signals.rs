@@ -39,7 +39,10 @@ impl Hangups {
         {
             use tokio::signal::unix::{SignalKind, signal};
             let hangup = signal(SignalKind::hangup()).inspect_err(|problem| {
-                tracing::warn!("SIGHUP cannot be heard: {problem}; `sluice reload` does the same");
+                tracing::warn!(
+                    "SIGHUP cannot be heard: {problem}; {} does the same",
+                    sluice_sdk::typed("reload")
+                );
             });
             Self(hangup.ok())
         }

@@ -68,7 +68,7 @@ pub use self::outcome::{
 pub use self::personal::{PersonalRules, Treatment};
 pub use self::ready::rule_for;
 pub use self::run::Mapping;
-pub use self::sets::builtin_sets;
+pub use self::sets::{builtin_sets, made_for};
 
 /// Something that names mapping files.
 #[derive(Debug, Clone)]

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use crate::diagnostics::{Files, parse_yaml};
+
 /// By path, which begins with the name of the set.
 static FILES: LazyLock<BTreeMap<PathBuf, &'static str>> = LazyLock::new(|| {
     let sets = sluice_sdk::mapping_sets().into_iter();
@@ -33,6 +35,21 @@ pub fn below(path: &Path) -> impl Iterator<Item = &'static Path> {
         .keys()
         .map(PathBuf::as_path)
         .filter(move |file| file.starts_with(path))
+}
+
+/// The source and the sink that the files of a set are written for, as far as they say it.
+pub fn made_for(set: &str) -> (Option<String>, Option<String>) {
+    let mut found = (None, None);
+    for path in directly_in(Path::new(set)) {
+        let mut files = Files::default();
+        let file = files.add("", None, text(path).unwrap_or_default().to_owned());
+        let Ok(root) = parse_yaml(file, &files) else {
+            continue;
+        };
+        let named = |key: &str| root.get("for")?.get(key)?.as_str().map(str::to_owned);
+        found = (found.0.or(named("source")), found.1.or(named("sink")));
+    }
+    found
 }
 
 /// Names of the sets in the program, overlays included, sorted.

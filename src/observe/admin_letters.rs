@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
+use sluice_sdk::typed;
+
 use crate::engine::Shared;
 use crate::engine::dead_letters::{
     DeadLetter, DropOrder, Dropped, Filter, LetterSummary, LettersError, Page, WholeLetter,
@@ -193,7 +195,10 @@ async fn show(
         })),
         None => Err(Refusal(
             StatusCode::NOT_FOUND,
-            format!("there is no dead letter `{key}`; `sluice dead-letters list` has them all"),
+            format!(
+                "there is no dead letter `{key}`; {} has them all",
+                typed("dead-letters list")
+            ),
         )),
     })
     .await

@@ -233,6 +233,60 @@ fn a_rule_that_makes_no_whole_entry_is_found_with_its_place() {
 }
 
 #[test]
+fn every_command_that_is_suggested_can_be_typed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for arguments in [
+        &["--help"][..],
+        &["run", "--help"],
+        &["map", "--help"],
+        &["plugins"],
+        &["plugins", "show", "shop_socket"],
+        &["validate"],
+        &["explain-code", "no-such-code"],
+        &["init", "starter"],
+        &["sandbox", "--help"],
+        &["completions", "bash"],
+    ] {
+        // Next to a folder without a config, so that some of them ask for one.
+        let answer = ask(folder.path(), arguments);
+        let said = [answer.stdout, answer.stderr].concat();
+        let said = String::from_utf8_lossy(&said).replace("sluice.yaml", "");
+        assert!(said.contains("our-sluice"), "{arguments:?}:\n{said}");
+        for command in ["run", "init", "map", "validate", "plugins", "test", "demo", "explain-code"] {
+            let foreign = format!("sluice {command}");
+            let count = said.matches(&foreign).count();
+            let ours = said.matches(&format!("our-{foreign}")).count();
+            assert_eq!(count, ours, "{arguments:?}:\n{said}");
+        }
+    }
+    let readme = std::fs::read_to_string(folder.path().join("starter/README.md")).expect("a file");
+    assert!(readme.contains("\nour-sluice validate "), "{readme}");
+}
+
+#[test]
+fn init_begins_with_our_own_set_and_what_fits_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert!(ask(folder.path(), &["init", "."]).status.success());
+    let config = std::fs::read_to_string(folder.path().join("sluice.yaml")).expect("a config");
+    for line in [
+        "  shop:\n    type: shop_socket\n",
+        "  shop-to-ledger:\n    source: shop\n",
+        "      type: ledger\n",
+    ] {
+        assert!(config.contains(line), "{line}\n{config}");
+    }
+    let answer = ask(folder.path(), &["validate", "--strict"]);
+    let said = [answer.stdout, answer.stderr].concat();
+    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&said));
+
+    let answer = ask(folder.path(), &["init", "standard", "--set", "braze_to_segment"]);
+    assert!(answer.status.success());
+    let config = folder.path().join("standard/sluice.yaml");
+    let config = std::fs::read_to_string(config).expect("a config");
+    assert!(config.contains("type: segment"), "{config}");
+}
+
+#[test]
 fn our_own_demo_shows_the_whole_way() {
     let folder = tempfile::tempdir().expect("a folder");
     let answer = ask(

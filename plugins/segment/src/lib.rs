@@ -25,7 +25,7 @@ pub use sink::SegmentSink;
 
 sluice_sdk::register_sink!("segment", SegmentConfig => SegmentSink::new,
     summary: "Calls (track, identify, page, screen, group, alias) to Segment's Tracking API, US or EU.",
-    example: "region: us\nwrite_key: ${SEGMENT_WRITE_KEY}\n",
+    example: "region: us # or eu: where the workspace lives\nwrite_key: ${SEGMENT_WRITE_KEY}\n",
     document: &document::SPEC,
     double: double::start);
 

@@ -45,7 +45,7 @@ const HELP: &str = "While it runs:
 
 /// Run the command; `arguments` are those after its name.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
-    let name = OsString::from("sluice sandbox");
+    let name = OsString::from(format!("{} sandbox", sluice_sdk::program_name()));
     let arguments = match Arguments::try_parse_from(std::iter::once(name).chain(arguments)) {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sluice_sdk::catalogue::EventType;
 use sluice_sdk::{
     BoxFuture, ConfigError, EventMark, Feeder, Flow, Intake, Source, SourceError, Stop, Submission,
-    Upstream,
+    Upstream, typed,
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -101,7 +101,8 @@ impl Generate {
             .and_then(|plugin| plugin.catalogue)
             .ok_or_else(|| {
                 SourceError(format!(
-                    "generate: no source `{name}` with a catalogue; `sluice plugins` lists the sources"
+                    "generate: no source `{name}` with a catalogue; {} lists the sources",
+                    typed("plugins")
                 ))
             })?();
         let mut choices = Vec::new();
@@ -120,7 +121,8 @@ impl Generate {
         }
         if choices.is_empty() {
             return Err(SourceError(format!(
-                "generate: `types` names no event type of `{name}`; `sluice coverage` lists them"
+                "generate: `types` names no event type of `{name}`; {} lists them",
+                typed("coverage")
             )));
         }
         Ok(choices)

@@ -37,11 +37,11 @@ impl Context<'_> {
                  address."
                     .to_owned(),
             );
-            steps.push(
-                "A key from a file is read again by itself, a changed config by `sluice reload`; a \
-                 key from the environment takes a restart of sluice."
-                    .to_owned(),
-            );
+            steps.push(format!(
+                "A key from a file is read again by itself, a changed config by {}; a key from \
+                     the environment takes a restart of sluice.",
+                sluice_sdk::typed("reload")
+            ));
         } else {
             steps.push(
                 "Look whether the receiving side reports an outage; if so, there is nothing to do \

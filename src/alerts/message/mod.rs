@@ -205,7 +205,11 @@ impl Context<'_> {
     }
 
     fn command(&self, arguments: &str) -> String {
-        format!("sluice {arguments} --config {}", self.config.display())
+        format!(
+            "{} {arguments} --config {}",
+            sluice_sdk::program_name(),
+            self.config.display()
+        )
     }
 
     fn fields(&self, notice: &Notice) -> Value {

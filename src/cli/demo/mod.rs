@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use sluice_sdk::DemoScenario;
+use sluice_sdk::{DemoScenario, program_name};
 
 use self::scenario::{DemoConfig, DemoOptions, demo_command};
 use super::output;
@@ -83,6 +83,13 @@ fn choose(name: Option<&str>) -> Result<&'static DemoScenario, String> {
 }
 
 fn list(demos: &[&DemoScenario]) -> String {
-    let line = |demo: &&DemoScenario| format!("\n  sluice demo {}: {}", demo.name, demo.summary);
+    let line = |demo: &&DemoScenario| {
+        format!(
+            "\n  {} demo {}: {}",
+            program_name(),
+            demo.name,
+            demo.summary
+        )
+    };
     demos.iter().map(line).collect()
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use sluice_sdk::catalogue::Catalogue;
-use sluice_sdk::{DemoScenario, Double, Feeder, ReceivedDocument};
+use sluice_sdk::{DemoScenario, Double, Feeder, ReceivedDocument, program_name};
 use tokio::time::Instant;
 
 use crate::cli::output;
@@ -382,9 +382,10 @@ fn report(
             dropped(&**double)
         );
     }
+    let program = program_name();
     let _ = writeln!(
         out,
-        "\n{}\n  sluice init my-sync       a folder to begin with: config, your own mappings, a test\n  sluice map --sample TYPE  what one event becomes, and why\n  sluice coverage           every event type and its rule\n  README.md                 the first real run",
+        "\n{}\n  {program} init my-sync       a folder to begin with: config, your own mappings, a test\n  {program} map --sample TYPE  what one event becomes, and why\n  {program} coverage           every event type and its rule",
         bold("Where next")
     );
     out

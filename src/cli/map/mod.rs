@@ -8,7 +8,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use serde_json::Value;
-use sluice_sdk::EventPlaces;
+use sluice_sdk::{EventPlaces, typed};
 
 use super::events::Events;
 use super::follow::written;
@@ -231,7 +231,7 @@ fn sample(name: &str, mapping: &Mapping) -> Result<Value, String> {
     Err(format!(
         "no catalogue knows the event type `{name}`; {}",
         match did_you_mean(name, names) {
-            hint if hint.is_empty() => "`sluice coverage` lists them".to_owned(),
+            hint if hint.is_empty() => format!("{} lists them", typed("coverage")),
             hint => hint,
         }
     ))

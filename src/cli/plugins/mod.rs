@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use sluice_sdk::typed;
+
 use self::reference::Plugin;
 use super::{generated, output};
 use crate::diagnostics::did_you_mean;
@@ -79,7 +81,7 @@ pub fn run(args: &Args) -> ExitCode {
     if let Some(folder) = &args.check {
         let files = page::files(&plugins);
         let left_over = page::left_over(folder, &files);
-        return generated::check(folder, &files, &left_over, "sluice plugins");
+        return generated::check(folder, &files, &left_over, "plugins");
     }
     match &args.action {
         None => list(&plugins, args.format),
@@ -113,7 +115,10 @@ fn list(plugins: &[Plugin], format: Shape) -> ExitCode {
                 })
                 .collect();
             output::print(&output::table(&rows));
-            output::print("\n`sluice plugins show NAME` explains every setting.\n");
+            output::print(&format!(
+                "\n{} explains every setting.\n",
+                typed("plugins show NAME")
+            ));
         }
     }
     output::good()
@@ -126,7 +131,7 @@ fn show(plugins: &[Plugin], name: &str, format: Shape) -> ExitCode {
         let names = plugins.iter().map(|plugin| plugin.name);
         let hint = did_you_mean(name, names);
         let hint = if hint.is_empty() {
-            "`sluice plugins` lists them all".to_owned()
+            format!("{} lists them all", typed("plugins"))
         } else {
             hint
         };

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use sluice_sdk::typed;
+
 use super::reference::{Plugin, Setting, plain};
 use crate::cli::generated::Generated;
 
@@ -124,8 +126,10 @@ fn paragraphs(text: &str) -> Vec<String> {
 
 /// The list of all plugins with links to their pages.
 pub fn index(plugins: &[Plugin]) -> String {
-    let mut out = "# Plugins\n\nWhat is linked into this program. `sluice plugins show NAME` says the same in a terminal.\n"
-        .to_owned();
+    let mut out = format!(
+        "# Plugins\n\nWhat is linked into this program. {} says the same in a terminal.\n",
+        typed("plugins show NAME")
+    );
     for (kind, title) in [
         ("source", "Sources"),
         ("sink", "Sinks"),

@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use sluice_sdk::typed;
+
 /// Deeper nesting says less than the description; it also ends recursive schemas.
 const DEPTH_MAX: usize = 4;
 /// References from one definition to the next that are followed.
@@ -59,8 +61,9 @@ fn source(plugin: &sluice_sdk::SourcePlugin) -> Plugin {
         let catalogue = catalogue();
         let types = super::output::number(catalogue.events.len(), "event type");
         format!(
-            "Knows {types} ({}); `sluice coverage` lists them.",
-            catalogue.version
+            "Knows {types} ({}); {} lists them.",
+            catalogue.version,
+            typed("coverage")
         )
     });
     Plugin {
@@ -92,7 +95,10 @@ fn sink(plugin: &sluice_sdk::SinkPlugin) -> Plugin {
         }
     }
     if plugin.double.is_some() {
-        facts.push("Has a local double, for `sluice demo` and for tests.".to_owned());
+        facts.push(format!(
+            "Has a local double, for {} and for tests.",
+            typed("demo")
+        ));
     }
     Plugin {
         kind: "sink",
@@ -114,8 +120,8 @@ fn command(plugin: &sluice_sdk::CommandPlugin) -> Plugin {
         version: plugin.version,
         summary: plugin.summary,
         facts: vec![format!(
-            "`sluice {} --help` lists its arguments.",
-            plugin.name
+            "{} lists its arguments.",
+            typed(&format!("{} --help", plugin.name))
         )],
         ..WITHOUT_SETTINGS
     }
@@ -124,7 +130,8 @@ fn command(plugin: &sluice_sdk::CommandPlugin) -> Plugin {
 fn mapping_set(set: &sluice_sdk::MappingSet) -> Plugin {
     let name = set.name;
     let mut facts = vec![format!(
-        "`mappings: builtin:{name}` in a connector takes it as it is, `import: [builtin:{name}]` in mappings of your own is the base to change it from. `sluice test builtin:{name}` runs its tests."
+        "`mappings: builtin:{name}` in a connector takes it as it is, `import: [builtin:{name}]` in mappings of your own is the base to change it from. {} runs its tests.",
+        typed(&format!("test builtin:{name}"))
     )];
     let below = format!("{name}/");
     let sets = crate::mapping::builtin_sets();
@@ -152,7 +159,10 @@ fn demo(demo: &sluice_sdk::DemoScenario) -> Plugin {
         name: demo.name,
         version: demo.version,
         summary: demo.summary,
-        facts: vec![format!("`sluice demo {}` runs it.", demo.name)],
+        facts: vec![format!(
+            "{} runs it.",
+            typed(&format!("demo {}", demo.name))
+        )],
         ..WITHOUT_SETTINGS
     }
 }

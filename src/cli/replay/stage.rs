@@ -10,6 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use sluice_sdk::typed;
+
 use super::{How, line};
 use crate::cli::output::{self, Shape};
 use crate::cli::reach::{Admin, Reach};
@@ -164,7 +166,7 @@ impl Stage {
                 loop {
                     tokio::select! {
                         () = &mut stopped => {
-                            output::tell("stopped; it goes on when sluice runs, and `sluice replay cancel` ends it\n");
+                            output::tell(&format!("stopped; it goes on at the next start, and {} ends it\n", typed("replay cancel")));
                             break;
                         }
                         () = tokio::time::sleep(LOOK_EVERY) => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use sluice_sdk::Stop;
+use sluice_sdk::{Stop, typed};
 use tokio::task::JoinSet;
 
 use super::pick::globs;
@@ -261,7 +261,8 @@ impl Replays {
     pub fn cancel(&self, id: u64) -> Result<ReplayStatus, ReplayError> {
         let handle = lock(&self.all).get(&id).cloned().ok_or_else(|| {
             ReplayError::NotFound(format!(
-                "there is no replay {id}; `sluice replay list` has them all"
+                "there is no replay {id}; {} has them all",
+                typed("replay list")
             ))
         })?;
         if handle.record().phase.is_final() {
