@@ -176,8 +176,10 @@ pub(super) fn place(
             save_paused(journal, before, None)?;
         }
         let store = journal.store();
+        let moved = Letters::new(Arc::clone(store)).move_account(before, name);
+        let (left, accounts) = moved.map_err(|problem| StartError::State(problem.to_string()))?;
         store
-            .rename_connector(before, name)
+            .rename_connector(before, name, left, &accounts)
             .and_then(|()| store.sync())
             .map_err(|problem| StartError::State(problem.to_string()))?;
         info!(connector = %name, "goes on where `{before}` was");

@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use fjall::compaction::Leveled;
 use fjall::config::PartitioningPolicy;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
 /// The block cache: cursors and dead letters are few, seen ids are met once.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
@@ -277,10 +277,7 @@ impl Store {
                 );
             }
             for (name, state) in &commit.states {
-                match state {
-                    Some(state) => batch.insert(&open.connectors, name.as_str(), state.as_slice()),
-                    None => batch.remove(&open.connectors, name.as_str()),
-                }
+                insert_or_remove(&mut batch, &open.connectors, name, state.as_deref());
             }
             if !commit.dead_letters.is_empty() {
                 let mut totals = open.totals(&commit.connector)?;
@@ -420,8 +417,15 @@ impl Store {
     }
 
     /// Move a connector's blob and dead letters to another name (`renamed_from`). Letters get new
-    /// numbers there. Goes on where it was if a crash comes between: the blob moves last.
-    pub fn rename_connector(&self, from: &str, to: &str) -> Result<(), StoreError> {
+    /// numbers there; `left` numbers stand for those that are gone already. Goes on where it was if a
+    /// crash comes between: the blob moves last, and `states` change in the same step.
+    pub fn rename_connector(
+        &self,
+        from: &str,
+        to: &str,
+        left: u64,
+        states: &[(String, Option<Vec<u8>>)],
+    ) -> Result<(), StoreError> {
         if from == to {
             return Ok(());
         }
@@ -449,6 +453,14 @@ impl Store {
             }
             batch.remove(&open.connectors, from);
             batch.remove(&open.dead_totals, from);
+            for (name, state) in states {
+                insert_or_remove(&mut batch, &open.connectors, name, state.as_deref());
+            }
+            if left > 0 {
+                let mut totals = open.totals(to)?;
+                totals.next_number += left;
+                batch.insert(&open.dead_totals, to, totals.encode());
+            }
             Ok(batch.commit()?)
         })
     }
@@ -502,6 +514,13 @@ impl Store {
                 return Ok(forgotten);
             }
         }
+    }
+}
+
+fn insert_or_remove(batch: &mut OwnedWriteBatch, to: &Keyspace, key: &str, value: Option<&[u8]>) {
+    match value {
+        Some(value) => batch.insert(to, key, value),
+        None => batch.remove(to, key),
     }
 }
 
@@ -706,10 +725,16 @@ mod tests {
         let store = open(&folder);
         store.commit(&commit("old", "cursor", &["x", "y"])).unwrap();
         store.commit(&commit("new", "", &["w"])).unwrap();
-        store.rename_connector("old", "new").unwrap();
+        let states = [
+            ("of:new".to_owned(), Some(b"moved".to_vec())),
+            ("of:old".to_owned(), None),
+        ];
+        store.rename_connector("old", "new", 5, &states).unwrap();
         assert_eq!(listed(&store, None), ["new/0=w", "new/1=x", "new/2=y"]);
         assert_eq!(store.load_connector("new").unwrap().unwrap(), b"cursor");
-        assert_eq!(store.connectors().unwrap(), ["new"]);
+        assert_eq!(store.connectors().unwrap(), ["new", "of:new"]);
+        let totals = store.dead_letter_totals().unwrap();
+        assert_eq!((totals["new"].next_number, totals["new"].count), (8, 3));
     }
 
     #[test]

@@ -141,7 +141,7 @@ admin: {{ listen: \"off\" }}
         self.says(&["dead-letters", "list"])
     }
 
-    fn says(&self, arguments: &[&str]) -> String {
+    pub fn says(&self, arguments: &[&str]) -> String {
         let mut program = self.program();
         program.args(arguments).arg("--config").arg(&self.config);
         let output = program.output().expect("the program starts");

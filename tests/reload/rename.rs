@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Load, Sent, Settings, assert_balanced};
+use crate::harness::{Load, Sent, Settings, assert_balanced, body, envelope, post, small};
 use crate::support::eventually;
 use crate::{CONNECTOR, EVENTS, Reloads};
 
@@ -36,4 +36,37 @@ async fn a_renamed_connector_goes_on_where_it_was_with_its_account() {
             .iter()
             .all(|letter| letter["connector"] == "renamed")
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renamed_connector_takes_the_account_of_its_dead_letters_along() {
+    let reloads = Reloads::new(Settings::default()).await;
+    let world = &reloads.world;
+    let sluice = reloads.start();
+    let mut events = vec![small("a"), small("b"), small("c")];
+    for event in &mut events {
+        event["properties"]["campaign_name"] = json!("x".repeat(40_000));
+    }
+    let (status, _) = post(&sluice.endpoint, envelope(&body(events))).await;
+    assert_eq!(status, 200);
+    while reloads.status().await["dead_letters"][CONNECTOR]["held"] != 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(sluice.stop(), Some(0));
+    let drop = ["dead-letters", "drop", "--limit", "2", "--yes"];
+    world.says(&drop);
+    reloads.edit(
+        &format!("  {CONNECTOR}:"),
+        &format!("  renamed:\n    renamed_from: {CONNECTOR}"),
+    );
+    assert_eq!(reloads.start().stop(), Some(0));
+    let status = world.status();
+    let mut letters = status["dead_letters"].clone();
+    letters["renamed"]["bytes"] = json!("some");
+    letters["renamed"]["oldest"] = json!("some");
+    let expected = json!({
+        "ever": 3, "held": 1, "bytes": "some", "oldest": "some",
+        "delivered": 0, "skipped": {}, "dropped": {"too-large": 2}, "expired": {},
+    });
+    assert_eq!(letters, json!({"renamed": expected}));
 }

@@ -58,6 +58,14 @@ pub struct LetterAccount {
     pub expired: BTreeMap<String, u64>,
 }
 
+impl LetterAccount {
+    /// All that have left.
+    pub fn total(&self) -> u64 {
+        let reasons = [&self.skipped, &self.dropped, &self.expired];
+        self.delivered + reasons.iter().flat_map(|it| it.values()).sum::<u64>()
+    }
+}
+
 /// The letters of one connector: `ever = held + delivered + skipped + dropped + expired`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LettersStatus {
@@ -112,6 +120,9 @@ pub struct Letters {
     /// One change at a time: accounts are read, changed and written.
     changing: Mutex<()>,
 }
+
+/// Accounts by the names that the store has them under; `None` takes one out.
+pub type Accounts = Vec<(String, Option<Vec<u8>>)>;
 
 fn account_key(connector: &str) -> String {
     format!("letters:{connector}")
@@ -233,6 +244,29 @@ impl Letters {
         }
         self.store.commit(&commit)?;
         Ok(left)
+    }
+
+    /// What is to be written so that the account of a connector's letters goes to another name, and
+    /// how many letters it says have left.
+    ///
+    /// # Errors
+    /// The store.
+    pub fn move_account(&self, from: &str, to: &str) -> Result<(u64, Accounts), LettersError> {
+        let moved = self.account(from)?;
+        let mut account = self.account(to)?;
+        account.delivered += moved.delivered;
+        for (into, counts) in [
+            (&mut account.skipped, &moved.skipped),
+            (&mut account.dropped, &moved.dropped),
+            (&mut account.expired, &moved.expired),
+        ] {
+            for (reason, count) in counts {
+                *into.entry(reason.clone()).or_default() += count;
+            }
+        }
+        let bytes = serde_json::to_vec(&account).expect("an account is plain data");
+        let accounts = vec![(account_key(to), Some(bytes)), (account_key(from), None)];
+        Ok((moved.total(), accounts))
     }
 
     /// How many fit, by connector.
