@@ -107,6 +107,9 @@ fn human(status: &Status, types: bool) -> String {
         if let Some(held) = &connector.held {
             let _ = writeln!(out, "  since {}: {}", held.since, held.reason);
         }
+        if let Some(held) = &connector.was_held {
+            let _ = writeln!(out, "  was held since {}: {}", held.since, held.reason);
+        }
         if let Some(trouble) = &connector.trouble {
             let _ = writeln!(out, "  not taken, tried again: {trouble}");
         }

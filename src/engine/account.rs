@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::cursor::Cursor;
+use super::status::Held;
 
 /// Everything a connector remembers over a restart.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct ConnectorState {
     pub account: Account,
     /// Events of each type in the journal that lie before this connector's beginning.
     pub before: BTreeMap<String, u64>,
+    /// Why it was held when this was saved, for who looks after the process has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Held>,
 }
 
 /// How events were settled.

@@ -113,6 +113,7 @@ impl Connector {
             last_commit: Instant::now(),
         };
         let mut crashed = false;
+        let mut hold = pump.connector.courier.gate.watch();
         loop {
             while deliveries.len() < concurrency
                 && let Some(items) = pump.ready.pop_front()
@@ -138,6 +139,7 @@ impl Connector {
                         break;
                     }
                 }
+                Ok(()) = hold.changed() => pump.commit(),
                 () = sleep_until(flush_at), if flush_at.is_some() => pump.flush(),
                 () = sleep_until(commit_at), if commit_at.is_some() => pump.commit(),
                 record = reader.next(), if has_room => match record {
@@ -399,10 +401,24 @@ impl Pump {
         )
     }
 
+    /// Put into the state whether it is held. True when that is new.
+    fn note_hold(&mut self) -> bool {
+        let courier = &self.connector.courier;
+        let held = courier.gate.held();
+        // Open is no proof that what held it before is mended.
+        let is_known = held.is_some() || courier.has_passed();
+        let has_news = is_known && held != self.state.held;
+        if has_news {
+            self.state.held = held;
+        }
+        has_news
+    }
+
     /// Save cursor, account and dead letters in one step. A failure is tried again at the next one.
     fn commit(&mut self) {
         self.last_commit = Instant::now();
-        if self.unsaved == 0 && self.dead_letters.is_empty() {
+        let has_news = self.note_hold();
+        if self.unsaved == 0 && self.dead_letters.is_empty() && !has_news {
             return;
         }
         let state = serde_json::to_vec(&self.state).expect("a connector's state is plain data");

@@ -428,6 +428,11 @@ impl Courier {
         }
     }
 
+    /// Whether the sink has taken anything since the start.
+    pub fn has_passed(&self) -> bool {
+        self.passed.load(Ordering::Relaxed) > 0
+    }
+
     /// Why the last request was not taken; nothing once one was.
     pub fn trouble(&self) -> Option<String> {
         self.trouble

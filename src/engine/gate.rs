@@ -11,6 +11,7 @@ use sluice_sdk::{CheckError, DynSink};
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 
+use super::status::Held;
 use crate::clock::Clock;
 
 /// First pause between two checks of a held connector.
@@ -69,6 +70,22 @@ impl Gate {
     /// What a person sees.
     pub fn state(&self) -> GateState {
         self.state.borrow().clone()
+    }
+
+    /// Why it is held and since when, if it is.
+    pub fn held(&self) -> Option<Held> {
+        match self.state() {
+            GateState::Open => None,
+            GateState::Held { reason, since } => Some(Held {
+                reason,
+                since: since.to_string(),
+            }),
+        }
+    }
+
+    /// Wakes whoever waits for it at each change of [`Gate::held`].
+    pub fn watch(&self) -> watch::Receiver<GateState> {
+        self.state.subscribe()
     }
 
     /// Since when a person has it send nothing, if one has.

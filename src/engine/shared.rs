@@ -12,12 +12,11 @@ use tracing::{error, info, warn};
 use super::account::ConnectorState;
 use super::dead_letters::Retention;
 use super::delivery::Courier;
-use super::gate::GateState;
 use super::intake::SourceIntake;
 use super::keeper::SourceState;
 use super::replay::Replays;
 use super::status::{
-    AlertChannelStatus, ConfigStatus, ConnectorStatus, Held, JournalStatus, SourceStatus, Status,
+    AlertChannelStatus, ConfigStatus, ConnectorStatus, JournalStatus, SourceStatus, Status,
     balances,
 };
 use crate::clock::Clock;
@@ -207,13 +206,7 @@ impl Shared {
                     .map(|source| source.log.received_by_type())
                     .unwrap_or_default();
                 let (events, types) = balances(&received, &state);
-                let held = match connector.courier.gate.state() {
-                    GateState::Open => None,
-                    GateState::Held { reason, since } => Some(Held {
-                        reason,
-                        since: since.to_string(),
-                    }),
-                };
+                let held = connector.courier.gate.held();
                 let trouble = connector.courier.trouble();
                 let paused = connector.courier.gate.paused();
                 let status = ConnectorStatus {
@@ -228,6 +221,7 @@ impl Shared {
                     paused: paused.map(|since| since.to_string()),
                     trouble,
                     held,
+                    was_held: None,
                     events,
                     documents: state.account.documents,
                     types,

@@ -86,6 +86,7 @@ pub fn read_status(config: &Config) -> Result<Status, StartError> {
             state: "stopped".to_owned(),
             paused: load_paused(&journal, name)?.map(|since| since.to_string()),
             events,
+            was_held: state.held,
             documents: state.account.documents,
             types,
             ..ConnectorStatus::default()

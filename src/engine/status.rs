@@ -133,6 +133,9 @@ pub struct ConnectorStatus {
     pub trouble: Option<String>,
     /// Why it is held and since when.
     pub held: Option<Held>,
+    /// Why it was held when the process ended; nothing while one runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was_held: Option<Held>,
     /// Totals over all types.
     pub events: Balance,
     /// Documents.
@@ -152,7 +155,7 @@ pub struct ConnectorStatus {
 }
 
 /// A hold.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// What happened and what to do.
     pub reason: String,

@@ -236,3 +236,33 @@ async fn what_an_answer_repeats_of_a_person_is_in_the_dead_letter_alone() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn why_a_connector_was_held_is_known_after_the_end_of_the_process() {
+    let world = World::new(Settings::default()).await;
+    world
+        .fault(json!({"mode": "status", "status": 401, "times": 0}))
+        .await;
+    let was_held = || {
+        let status = world.status();
+        status["connectors"]["braze-to-segment"]["was_held"]["reason"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let sluice = world.start();
+    send(&sluice.endpoint, 0..BODY).await;
+    sluice.wait_for_line("held: status 401");
+    assert_eq!(sluice.stop(), Some(0));
+    assert!(was_held().contains("check write_key"), "{}", was_held());
+    let shown = world.says(&["status"]);
+    assert!(shown.contains("was held since 20"), "{shown}");
+    assert!(shown.contains("status 401"), "{shown}");
+
+    world.mend().await;
+    let sluice = world.start();
+    let sent = Sent::below(BODY);
+    world.arrives(sent.delivered).await;
+    world.ends_with(sluice, &sent);
+    assert_eq!(was_held(), "");
+}
