@@ -7,9 +7,9 @@
 //!                            seen ids  ◄──────┘ ids into the store
 //! ```
 //!
-//! An id counts as seen only when its event is on disk. Between the append and the moment the keeper
-//! has stored the id, it is among the recent ones, in memory. After a crash the keeper first reads
-//! what it has not seen yet; only then does the source start. What is no event goes into the dead
+//! An id counts as seen only when its event is on disk. From the append until the keeper has settled
+//! the id in the store, it is among the recent ones, in memory. After a crash the keeper first puts
+//! the unsettled ids there again and reads what it has not seen yet; only then does the source start. What is no event goes into the dead
 //! letters before the source is answered: it has no number in the journal to find it by later.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -25,24 +25,22 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::dead_letters::{DeadLetter, owner_of_source};
+use super::keeper::SETTLE_IDS;
 use crate::clock::Clock;
-use crate::journal::{AppendError, EventMark, Log, MalformedMark, Store, StoreCommit};
+use crate::journal::{AppendError, EventMark, IdHash, Log, MalformedMark, Store, StoreCommit};
 
 #[cfg(test)]
 mod tests;
 
 /// What a source is told to wait before it comes again.
 const RETRY_AFTER: Duration = Duration::from_secs(30);
-/// Ids in memory that the keeper has not stored yet; above it requests wait for the keeper.
-const RECENT_IDS_MAX: usize = 50_000;
+/// Ids in memory that the keeper has not settled yet; above it requests wait for the keeper.
+const RECENT_IDS_MAX: usize = 4 * SETTLE_IDS;
 
 /// Bytes of bodies between `accept` and the disk, whether their upstream still waits or not.
 const UNDER_WAY_KIB_MAX: u32 = 256 << 10;
 /// Longest wait for another request's write or for the keeper; then the upstream comes again.
 const WAIT_MAX: Duration = Duration::from_secs(20);
-
-/// The first half of a SHA-256 over source and id.
-pub(super) type IdHash = [u8; 16];
 
 /// The engine's side of one source.
 pub struct SourceIntake {
@@ -75,10 +73,10 @@ fn position_key(source: &str) -> String {
 struct RecentIds {
     /// Being written at this moment; a duplicate of one waits.
     writing: HashSet<IdHash>,
-    /// On disk, not yet in the store; each with the number behind the last event of its body.
+    /// On disk, not yet settled; each with the number behind the last event of its body.
     recent: HashMap<IdHash, u64>,
-    /// Every event below it has its id in the store.
-    stored_below: u64,
+    /// Every event below it has its id settled.
+    settled_below: u64,
 }
 
 /// Parts of bodies that were no events, by reason; they are in the dead letters.
@@ -141,23 +139,18 @@ impl SourceIntake {
         self.window
     }
 
-    /// The store has these ids now, and those of all events below `sequence`; but not those of events
-    /// that had left the journal before, if there was such a gap. They are let go: should one come
-    /// again, it is new.
-    pub(super) fn ids_are_stored<'a>(
-        &self,
-        hashes: impl Iterator<Item = &'a IdHash>,
-        sequence: u64,
-        has_gap: bool,
-    ) {
+    /// These ids are on disk, but not settled: they were there before this process.
+    pub(super) fn ids_were_there(&self, hashes: impl Iterator<Item = IdHash>, sequence: u64) {
         let mut ids = self.lock(&self.ids);
-        for hash in hashes {
-            ids.recent.remove(hash);
-        }
-        if has_gap {
-            ids.recent.retain(|_, end| *end > sequence);
-        }
-        ids.stored_below = sequence;
+        ids.recent.extend(hashes.map(|hash| (hash, sequence)));
+    }
+
+    /// The ids of all events below `sequence` are settled in the store, but not those of events that
+    /// had left the journal before, if there was such a gap: should one of them come again, it is new.
+    pub(super) fn ids_are_settled(&self, sequence: u64) {
+        let mut ids = self.lock(&self.ids);
+        ids.recent.retain(|_, end| *end > sequence);
+        ids.settled_below = sequence;
         drop(ids);
         self.appended.notify_waiters();
     }
@@ -204,17 +197,9 @@ impl SourceIntake {
                 retry_after: RETRY_AFTER,
             });
         };
-        let (events, hashes) = match self.window {
-            Some(_) => self.mark_duplicates(submission.events).await?,
-            None => (
-                submission
-                    .events
-                    .into_iter()
-                    .map(|event| mark(event, false))
-                    .collect(),
-                Vec::new(),
-            ),
-        };
+        // Runs to its end even if the source goes away in the middle, so that an id never stays
+        // among those being written.
+        let (events, guard) = self.mark_duplicates(submission.events).await?;
         let malformed: Vec<MalformedMark> = submission
             .malformed
             .into_iter()
@@ -224,12 +209,6 @@ impl SourceIntake {
                 reason: part.reason,
             })
             .collect();
-        // Runs to its end even if the source goes away in the middle, so that an id never stays
-        // among those being written.
-        let guard = WritingGuard {
-            intake: &self,
-            hashes,
-        };
         let appended = self.write(events, &malformed, &submission.body).await;
         *self.lock(&self.trouble) = match &appended {
             Ok(_) => None,
@@ -352,33 +331,35 @@ impl SourceIntake {
     }
 
     /// Decide for each event whether it is new; waits while one of them is being written by another
-    /// request. The new ones are among those being written when this returns.
+    /// request. The new ones are among those being written while the guard lives.
     async fn mark_duplicates(
         &self,
         events: Vec<sluice_sdk::EventMark>,
-    ) -> Result<(Vec<EventMark>, Vec<IdHash>), IntakeError> {
-        let hashes: Vec<IdHash> = events
-            .iter()
-            .map(|event| hash(&self.name, &event.id))
+    ) -> Result<(Vec<EventMark>, WritingGuard<'_>), IntakeError> {
+        let hashes: Vec<IdHash> = match self.window {
+            Some(_) => events
+                .iter()
+                .map(|event| hash(&self.name, &event.id))
+                .collect(),
+            None => Vec::new(),
+        };
+        let Claim { seen, guard } = self.claim_when_free(&hashes).await?;
+        let seen = seen.into_iter().chain(std::iter::repeat(false));
+        let marks = events
+            .into_iter()
+            .zip(seen)
+            .map(|(event, is_seen)| mark(event, is_seen))
             .collect();
+        Ok((marks, guard))
+    }
+
+    async fn claim_when_free(&self, hashes: &[IdHash]) -> Result<Claim<'_>, IntakeError> {
         loop {
             let appended = self.appended.notified();
             tokio::pin!(appended);
             appended.as_mut().enable();
-            if let Some(seen) = self.claim(&hashes)? {
-                let mut new = Vec::with_capacity(hashes.len());
-                let marks = events
-                    .into_iter()
-                    .zip(hashes)
-                    .zip(seen)
-                    .map(|((event, hash), is_seen)| {
-                        if !is_seen {
-                            new.push(hash);
-                        }
-                        mark(event, is_seen)
-                    })
-                    .collect();
-                return Ok((marks, new));
+            if let Some(claim) = self.claim(hashes)? {
+                return Ok(claim);
             }
             if tokio::time::timeout(WAIT_MAX, appended).await.is_err() {
                 return Err(IntakeError::Full {
@@ -392,28 +373,54 @@ impl SourceIntake {
     }
 
     /// For each id whether it was seen; the others are now being written. `None`: wait.
-    fn claim(&self, hashes: &[IdHash]) -> Result<Option<Vec<bool>>, IntakeError> {
+    fn claim(&self, hashes: &[IdHash]) -> Result<Option<Claim<'_>>, IntakeError> {
+        let Some(mut seen) = self.claim_in_memory(hashes) else {
+            return Ok(None);
+        };
+        let mut guard = WritingGuard {
+            intake: self,
+            hashes: hashes
+                .iter()
+                .zip(&seen)
+                .filter_map(|(hash, is_seen)| (!is_seen).then_some(*hash))
+                .collect(),
+        };
+        // Without the lock, since it may read from the disk: nobody else takes these ids meanwhile.
+        let mut known = Vec::new();
+        for (hash, is_seen) in hashes.iter().zip(&mut seen) {
+            if !*is_seen
+                && self
+                    .store
+                    .is_seen(hash)
+                    .map_err(|problem| IntakeError::Io(problem.to_string()))?
+            {
+                *is_seen = true;
+                known.push(*hash);
+            }
+        }
+        if !known.is_empty() {
+            guard.hashes.retain(|hash| !known.contains(hash));
+            drop(WritingGuard {
+                intake: self,
+                hashes: known,
+            });
+        }
+        Ok(Some(Claim { seen, guard }))
+    }
+
+    /// Among the ids in memory.
+    fn claim_in_memory(&self, hashes: &[IdHash]) -> Option<Vec<bool>> {
         let mut ids = self.lock(&self.ids);
         let is_behind = ids.recent.len() > RECENT_IDS_MAX;
         if is_behind || hashes.iter().any(|hash| ids.writing.contains(hash)) {
-            return Ok(None);
+            return None;
         }
-        let mut seen = Vec::with_capacity(hashes.len());
-        let mut claimed: HashSet<IdHash> = HashSet::with_capacity(hashes.len());
-        for hash in hashes {
-            let is_seen = claimed.contains(hash)
-                || ids.recent.contains_key(hash)
-                || self
-                    .store
-                    .is_seen(&self.name, hash)
-                    .map_err(|problem| IntakeError::Io(problem.to_string()))?;
-            if !is_seen {
-                claimed.insert(*hash);
-            }
-            seen.push(is_seen);
-        }
-        ids.writing.extend(claimed);
-        Ok(Some(seen))
+        Some(
+            hashes
+                .iter()
+                .map(|hash| ids.recent.contains_key(hash) || !ids.writing.insert(*hash))
+                .collect(),
+        )
     }
 }
 
@@ -428,6 +435,12 @@ fn mark(event: sluice_sdk::EventMark, duplicate: bool) -> EventMark {
     }
 }
 
+/// Which ids of a body were seen; the others are its own until the guard goes.
+struct Claim<'a> {
+    seen: Vec<bool>,
+    guard: WritingGuard<'a>,
+}
+
 /// Takes the ids out of those being written, whatever happens to the request.
 struct WritingGuard<'a> {
     intake: &'a SourceIntake,
@@ -437,7 +450,7 @@ struct WritingGuard<'a> {
 impl WritingGuard<'_> {
     fn written(&self, end: u64) {
         let mut ids = self.intake.lock(&self.intake.ids);
-        if end > ids.stored_below {
+        if end > ids.settled_below {
             ids.recent
                 .extend(self.hashes.iter().map(|hash| (*hash, end)));
         }
@@ -446,6 +459,9 @@ impl WritingGuard<'_> {
 
 impl Drop for WritingGuard<'_> {
     fn drop(&mut self) {
+        if self.hashes.is_empty() {
+            return;
+        }
         let mut ids = self.intake.lock(&self.intake.ids);
         for hash in &self.hashes {
             ids.writing.remove(hash);

@@ -4,12 +4,23 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sluice_sdk::Stop;
+use tokio::time::MissedTickBehavior;
 use tracing::error;
 
-use super::intake::{IdHash, SourceIntake, hash};
-use crate::journal::{Reader, Record, StoreCommit, StoreError};
+use super::intake::{SourceIntake, hash};
+use crate::journal::{IdChunk, Reader, Record, SeenId, StoreCommit, StoreError};
+
+/// So many ids are settled together: each time is a table on disk.
+pub(super) const SETTLE_IDS: usize = 32 * 1024;
+/// Fewer are settled when the oldest of them is so old.
+const SETTLE_AFTER: Duration = Duration::from_secs(3600);
+/// How often is looked whether it is.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// Between two tries when the store cannot be written.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Under which name the store keeps how far a source's ids are stored.
 pub fn keeper_key(source: &str) -> String {
@@ -27,54 +38,71 @@ pub struct SourceState {
     pub duplicates: u64,
 }
 
-/// Reads the log behind the source and stores the ids of its events.
+/// Reads the log behind the source and stores the ids of its events: at once in chunks, which a start
+/// reads back, and settled, where they can be asked for, when enough have gathered.
 pub struct Keeper {
     intake: Arc<SourceIntake>,
     state: SourceState,
     view: Arc<RwLock<SourceState>>,
+    /// In chunks, and still among the recent ids of the intake.
+    unsettled: Vec<SeenId>,
 }
 
 impl Keeper {
     /// Bring the store up to the end of the log; done before the source starts.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
     pub async fn catch_up(
         intake: Arc<SourceIntake>,
         state: SourceState,
         view: Arc<RwLock<SourceState>>,
-    ) -> (Self, Reader) {
+    ) -> Result<(Self, Reader), StoreError> {
         let oldest = intake.log.oldest_sequence();
+        let unsettled = intake.store.recent_ids(&intake.name)?;
+        intake.ids_were_there(unsettled.iter().map(|id| id.hash), state.sequence);
         let mut keeper = Self {
             intake,
             state,
             view,
+            unsettled,
         };
         keeper.pass_over_gap(oldest);
         let mut reader = keeper.intake.log.reader(keeper.state.sequence);
+        keeper.read_to_the_end(&mut reader).await;
+        keeper.publish();
+        Ok((keeper, reader))
+    }
+
+    /// What is in the log now.
+    pub(super) async fn read_to_the_end(&mut self, reader: &mut Reader) {
         loop {
             match reader.try_next() {
-                Ok(Some(record)) => keeper.keep(&[record], None).await,
-                Ok(None) => break,
+                Ok(Some(record)) => self.keep(&[record], None).await,
+                Ok(None) => return,
                 Err(problem) => {
-                    error!(source = %keeper.intake.name, "the journal cannot be read: {problem}");
-                    break;
+                    error!(source = %self.intake.name, "the journal cannot be read: {problem}");
+                    return;
                 }
             }
         }
-        keeper.publish();
-        (keeper, reader)
     }
 
     /// Follow the log until `stop`.
     pub async fn run(mut self, mut reader: Reader, stop: Stop) {
         let mut records = Vec::new();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = stop.requested() => return,
+                _ = look.tick() => self.settle_old(Timestamp::now(), Some(&stop)).await,
                 record = reader.next() => match record {
                     Ok(record) => records.push(record),
                     Err(problem) => {
                         error!(source = %self.intake.name, "the journal cannot be read: {problem}");
-                        tokio::time::sleep(Duration::from_secs(1)).await;
+                        tokio::time::sleep(TRY_AGAIN).await;
                     }
                 },
             }
@@ -95,7 +123,6 @@ impl Keeper {
         let mut ids = Vec::new();
         let mut has_gap = false;
         for record in records {
-            let mut new = Vec::new();
             if record.end_sequence() <= self.state.sequence {
                 continue;
             }
@@ -105,12 +132,15 @@ impl Keeper {
                 if event.duplicate {
                     self.state.duplicates += 1;
                 } else if self.intake.window().is_some() {
-                    new.push(hash(&self.intake.name, &event.id));
+                    ids.push(SeenId {
+                        hash: hash(&self.intake.name, &event.id),
+                        received_ms: record.received_ms,
+                    });
                 }
             }
-            ids.push((record.received_ms, new));
             self.state.sequence = record.end_sequence();
         }
+        self.unsettled.extend_from_slice(&ids);
         // Without the ids in the store the recent ones must stay in memory, so this is tried until
         // it works; the source itself is not held up by it.
         while let Err(problem) = self.save(&ids) {
@@ -118,13 +148,11 @@ impl Keeper {
             if stop.is_some_and(Stop::is_requested) {
                 return;
             }
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(TRY_AGAIN).await;
         }
-        self.intake.ids_are_stored(
-            ids.iter().flat_map(|(_, hashes)| hashes),
-            self.state.sequence,
-            has_gap,
-        );
+        if has_gap || self.unsettled.len() >= SETTLE_IDS {
+            self.settle(stop).await;
+        }
         self.publish();
     }
 
@@ -136,17 +164,63 @@ impl Keeper {
         gone > 0
     }
 
-    /// The ids first: were the state ahead of them, a crash between would let a duplicate pass.
-    fn save(&self, ids: &[(i64, Vec<IdHash>)]) -> Result<(), StoreError> {
-        for (received_ms, hashes) in ids {
-            self.intake.store.remember(hashes, *received_ms)?;
-        }
+    /// Ids and state are one step.
+    fn save(&self, ids: &[SeenId]) -> Result<(), StoreError> {
+        let chunk = IdChunk {
+            source: self.intake.name.clone(),
+            end_sequence: self.state.sequence,
+            ids: ids.to_vec(),
+        };
         self.intake.store.commit(&StoreCommit {
             connector: keeper_key(&self.intake.name),
             state: Some(serde_json::to_vec(&self.state).expect("a source's state is plain data")),
+            ids: (!ids.is_empty()).then_some(chunk),
             ..StoreCommit::default()
         })?;
         Ok(())
+    }
+
+    /// A settled id is seen within the window, an unsettled one always: it must not outlive the window.
+    pub(super) async fn settle_old(&mut self, now: Timestamp, stop: Option<&Stop>) {
+        let limit = self.intake.window().unwrap_or_default().min(SETTLE_AFTER);
+        let limit_ms = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
+        let is_old = self
+            .unsettled
+            .first()
+            .is_some_and(|oldest| now.as_millisecond() - oldest.received_ms >= limit_ms);
+        if is_old {
+            self.settle(stop).await;
+        }
+    }
+
+    /// Tried until it works, as [`Keeper::keep`].
+    async fn settle(&mut self, stop: Option<&Stop>) {
+        let mut ids = std::mem::take(&mut self.unsettled);
+        loop {
+            let intake = Arc::clone(&self.intake);
+            // It writes a file and waits for the disk.
+            let done = tokio::task::spawn_blocking(move || {
+                let settled = intake.store.settle_ids(&intake.name, &ids);
+                (settled, ids)
+            });
+            match done.await {
+                Ok((Ok(()), _)) => break,
+                Ok((Err(problem), same)) => {
+                    error!(source = %self.intake.name, "ids cannot be stored: {problem}; trying again");
+                    ids = same;
+                }
+                Err(failure) => {
+                    error!(source = %self.intake.name, "ids cannot be stored: {failure}; the next start does it");
+                    return;
+                }
+            }
+            if stop.is_some_and(Stop::is_requested) {
+                self.unsettled = ids;
+                return;
+            }
+            tokio::time::sleep(TRY_AGAIN).await;
+        }
+        self.intake.ids_are_settled(self.state.sequence);
     }
 
     fn publish(&self) {

@@ -91,8 +91,9 @@ impl Running {
                 .await
                 .map_err(|problem| StartError::State(problem.to_string()))?;
             let view = Arc::new(RwLock::new(state.clone()));
-            let (keeper, reader) =
-                Keeper::catch_up(Arc::clone(&intake), state, Arc::clone(&view)).await;
+            let (keeper, reader) = Keeper::catch_up(Arc::clone(&intake), state, Arc::clone(&view))
+                .await
+                .map_err(|problem| StartError::State(problem.to_string()))?;
             helpers.spawn(keeper.run(reader, stop_connectors.clone()));
             source_views.insert(
                 name.clone(),

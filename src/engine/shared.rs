@@ -375,13 +375,9 @@ impl Shared {
             .max();
         let Some(window) = window else { return };
         let window = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
-        if let Err(problem) = self
-            .journal
+        self.journal
             .store()
-            .forget_before(now_ms.saturating_sub(window))
-        {
-            warn!("old ids cannot be removed: {problem}");
-        }
+            .forget_before(now_ms.saturating_sub(window));
     }
 }
 

@@ -24,6 +24,7 @@ mod open;
 mod reader;
 mod record;
 mod recorded;
+mod seen;
 mod segment;
 mod shared;
 mod store;
@@ -46,8 +47,9 @@ pub use log::{AppendError, DAMAGED_TYPE, Log};
 pub use reader::{ReadError, Reader};
 pub use record::{EventMark, MalformedMark, Record};
 pub use recorded::{Recorded, for_each_recorded, is_data_folder, recorded_bytes};
+pub use seen::{IdHash, SeenId};
 pub use shared::Released;
-pub use store::{DeadLetterKey, DeadLetterTotals, Store, StoreCommit, StoreError};
+pub use store::{DeadLetterKey, DeadLetterTotals, IdChunk, Store, StoreCommit, StoreError};
 
 use segment::FORMAT_VERSION;
 

@@ -5,11 +5,9 @@
 //! connectors     connector                        the engine's blob: cursor and account
 //! dead_letters   connector 0x00 number(8)         the engine's JSON
 //! dead_totals    connector                        next number(8) count(8) bytes(8)
+//! recent_ids     source 0x00 sequence(8)          hash(16) received(8), for each id of a chunk
 //! seen_ids       hash(16) of source and id        received, ms since 1970 (8)
-//! seen_by_time   received(8) counter(8)           0x00 hash(16)…, one entry a `remember`
 //! ```
-//! A folder of an early version has `seen` too, with the keys `source 0x00 hash(16)` and the source in
-//! front of its entries by time: it is asked as well, and forgotten like the others, but not added to.
 //!
 //! Numbers are big-endian, so that keys sort by them. A commit is one atomic batch and reaches
 //! the operating system before it returns: it survives the end of the process, and power loss
@@ -23,23 +21,19 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use fjall::compaction::Leveled;
-use fjall::config::PartitioningPolicy;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+
+use super::seen::{Expiry, Horizon, IdHash, SeenId, SeenIds};
 
 /// The block cache: cursors and dead letters are few, seen ids are met once.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 /// What each keyspace may hold in memory before it is written out.
-const MEMTABLE_BYTES: u64 = 2 * 1024 * 1024;
-/// Largest table of seen ids.
-const SEEN_TABLE_BYTES: u64 = 8 * 1024 * 1024;
+pub(super) const MEMTABLE_BYTES: u64 = 2 * 1024 * 1024;
 /// The smallest the store allows.
 const STORE_JOURNAL_BYTES: u64 = 64 * 1024 * 1024;
-/// Seen ids forgotten in one batch.
-const FORGET_ENTRIES: usize = 256;
 /// Dead letters moved in one batch.
 const RENAME_LETTERS: usize = 256;
 
@@ -99,6 +93,18 @@ pub struct StoreCommit {
     pub replace_dead_letters: Vec<(DeadLetterKey, Vec<u8>)>,
     /// Taken out; those that are gone already are passed over.
     pub remove_dead_letters: Vec<DeadLetterKey>,
+    /// Ids of events that are durable: an id that is remembered without its event would make the
+    /// upstream's next try vanish.
+    pub ids: Option<IdChunk>,
+}
+
+/// Ids of a source that came one after another; see [`Store::recent_ids`].
+#[derive(Debug, Clone)]
+pub struct IdChunk {
+    pub source: String,
+    /// The number behind the last of their events.
+    pub end_sequence: u64,
+    pub ids: Vec<SeenId>,
 }
 
 /// How many dead letters a connector has.
@@ -116,7 +122,7 @@ pub struct Store {
     open: RwLock<Option<Keyspaces>>,
     /// One commit at a time: totals are read, changed and written.
     committing: Mutex<()>,
-    remembered: AtomicU64,
+    horizon: Horizon,
     _lock: Arc<File>,
 }
 
@@ -125,15 +131,16 @@ struct Keyspaces {
     connectors: Keyspace,
     dead_letters: Keyspace,
     dead_totals: Keyspace,
-    seen_ids: Keyspace,
-    /// Of a folder that an early version began.
-    seen: Option<Keyspace>,
-    seen_by_time: Keyspace,
+    seen: SeenIds,
 }
 
 impl Keyspaces {
-    fn open(path: &Path) -> Result<Keyspaces, StoreError> {
+    fn open(path: &Path, horizon: &Horizon) -> Result<Keyspaces, StoreError> {
+        let filter_horizon = Arc::clone(horizon);
         let database = Database::builder(path)
+            .with_compaction_filter_factories(Arc::new(move |keyspace| {
+                Expiry::of(keyspace, &filter_horizon)
+            }))
             .cache_size(CACHE_BYTES)
             .max_journaling_size(STORE_JOURNAL_BYTES)
             .worker_threads(1)
@@ -143,17 +150,11 @@ impl Keyspaces {
                 KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
             })
         };
-        let seen = database
-            .keyspace_exists("seen")
-            .then(|| database.keyspace("seen", seen_options))
-            .transpose()?;
         Ok(Keyspaces {
             connectors: keyspace("connectors")?,
             dead_letters: keyspace("dead_letters")?,
             dead_totals: keyspace("dead_totals")?,
-            seen_ids: database.keyspace("seen_ids", seen_options)?,
-            seen,
-            seen_by_time: keyspace("seen_by_time")?,
+            seen: SeenIds::open(&database, Arc::clone(horizon))?,
             database,
         })
     }
@@ -165,20 +166,6 @@ impl Keyspaces {
             None => Ok(DeadLetterTotals::default()),
         }
     }
-}
-
-/// Seen ids are many, come in no order, and are asked for one by one. With the store's own defaults
-/// each question loads a filter of megabytes as soon as there are a million of them, and building
-/// large tables takes memory. So tables are small and their filters come in parts that fit the cache.
-/// Indexes stay whole: in parts they are kept in memory without a bound. A folder that was made with
-/// the defaults keeps them.
-fn seen_options() -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
-        .max_memtable_size(MEMTABLE_BYTES)
-        .filter_block_partitioning_policy(PartitioningPolicy::all(true))
-        .compaction_strategy(Arc::new(
-            Leveled::default().with_table_target_size(SEEN_TABLE_BYTES),
-        ))
 }
 
 impl DeadLetterTotals {
@@ -207,18 +194,12 @@ impl DeadLetterTotals {
 
 impl Store {
     pub(super) fn open(path: &Path, lock: Arc<File>) -> Result<Store, StoreError> {
-        let open = Keyspaces::open(path)?;
-        let last = match open.seen_by_time.last_key_value() {
-            Some(guard) => guard.key()?.get(8..16).and_then(|n| n.try_into().ok()),
-            None => None,
-        };
+        let horizon = Horizon::default();
         Ok(Store {
             path: path.to_owned(),
-            open: RwLock::new(Some(open)),
+            open: RwLock::new(Some(Keyspaces::open(path, &horizon)?)),
             committing: Mutex::new(()),
-            // The counter only keeps keys of one millisecond apart; a restart begins above the
-            // newest entry's.
-            remembered: AtomicU64::new(last.map_or(0, |n| u64::from_be_bytes(n) + 1)),
+            horizon,
             _lock: lock,
         })
     }
@@ -238,7 +219,7 @@ impl Store {
         // Closed before it is opened: it locks its folder.
         *open = None;
         tracing::warn!("journal: opening the store in {} anew", self.path.display());
-        work(open.insert(Keyspaces::open(&self.path)?))
+        work(open.insert(Keyspaces::open(&self.path, &self.horizon)?))
     }
 
     /// The blob of a connector's last commit.
@@ -330,6 +311,10 @@ impl Store {
                 };
                 batch.remove(&open.dead_letters, letter_key(key));
                 changed.insert(key.connector.as_str(), left);
+            }
+            if let Some(chunk) = &commit.ids {
+                open.seen
+                    .add(&mut batch, &chunk.source, chunk.end_sequence, &chunk.ids);
             }
             for (connector, totals) in changed {
                 batch.insert(&open.dead_totals, connector, totals.encode());
@@ -465,55 +450,25 @@ impl Store {
         })
     }
 
-    /// Whether an event id was remembered and not forgotten since; `id_hash` is of source and id.
-    pub fn is_seen(&self, source: &str, id_hash: &[u8; 16]) -> Result<bool, StoreError> {
-        self.with(|open| {
-            Ok(open.seen_ids.contains_key(id_hash)?
-                || match &open.seen {
-                    Some(seen) => seen.contains_key(early_key(source.as_bytes(), id_hash))?,
-                    None => false,
-                })
-        })
+    /// Whether an event id was settled and is within the window. Those in chunks are not asked for.
+    pub fn is_seen(&self, hash: &IdHash) -> Result<bool, StoreError> {
+        self.with(|open| open.seen.contains(hash))
     }
 
-    /// Remember event ids. Call it after their events are durable: an id that is remembered
-    /// without its event would make the upstream's next try vanish.
-    pub fn remember(&self, id_hashes: &[[u8; 16]], received_ms: i64) -> Result<(), StoreError> {
-        if id_hashes.is_empty() {
-            return Ok(());
-        }
-        let time = u64::try_from(received_ms).unwrap_or(0).to_be_bytes();
-        let counter = self
-            .remembered
-            .fetch_add(1, Ordering::Relaxed)
-            .to_be_bytes();
-        let entry = [&[0], id_hashes.as_flattened()].concat();
-        self.with(|open| {
-            let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
-            for id_hash in id_hashes {
-                // No longer than what the store keeps in place, without a pointer to follow.
-                batch.insert(&open.seen_ids, id_hash, time);
-            }
-            batch.insert(
-                &open.seen_by_time,
-                [time, counter].concat(),
-                entry.as_slice(),
-            );
-            Ok(batch.commit()?)
-        })
+    /// The ids of chunks that are not settled yet, in the order they came.
+    pub fn recent_ids(&self, source: &str) -> Result<Vec<SeenId>, StoreError> {
+        self.with(|open| open.seen.recent(source))
     }
 
-    /// Forget ids received before a time. Gives how many; work is in small batches.
-    pub fn forget_before(&self, before_ms: i64) -> Result<u64, StoreError> {
-        let end = u64::try_from(before_ms).unwrap_or(0).to_be_bytes();
-        let mut forgotten = 0;
-        loop {
-            let (entries, ids) = self.with(|open| forget_some(open, &end))?;
-            forgotten += ids;
-            if entries < FORGET_ENTRIES {
-                return Ok(forgotten);
-            }
-        }
+    /// Make all ids of a source's chunks findable by [`Store::is_seen`], and let the chunks go.
+    /// `ids` are those of the chunks, and may be more.
+    pub fn settle_ids(&self, source: &str, ids: &[SeenId]) -> Result<(), StoreError> {
+        self.with(|open| open.seen.settle(&open.database, source, ids.to_vec()))
+    }
+
+    /// From now on ids received before a time, in milliseconds since 1970, count as not seen.
+    pub fn forget_before(&self, before_ms: i64) {
+        self.horizon.store(before_ms, Ordering::Relaxed);
     }
 }
 
@@ -522,44 +477,6 @@ fn insert_or_remove(batch: &mut OwnedWriteBatch, to: &Keyspace, key: &str, value
         Some(value) => batch.insert(to, key, value),
         None => batch.remove(to, key),
     }
-}
-
-fn forget_some(open: &Keyspaces, end: &[u8; 8]) -> Result<(usize, u64), StoreError> {
-    let mut batch = open.database.batch().durability(Some(PersistMode::Buffer));
-    let (mut entries, mut ids) = (0, 0);
-    for guard in open
-        .seen_by_time
-        .range(..end.as_slice())
-        .take(FORGET_ENTRIES)
-    {
-        let (key, value) = guard.into_inner()?;
-        entries += 1;
-        let broken = || StoreError::Corrupt("seen_by_time".to_owned());
-        let time = key.get(..8).ok_or_else(broken)?;
-        let zero = value
-            .iter()
-            .position(|byte| *byte == 0)
-            .ok_or_else(broken)?;
-        let (source, hashes) = (&value[..zero], &value[zero + 1..]);
-        for hash in hashes.chunks_exact(16) {
-            let (keyspace, key) = match &open.seen {
-                Some(seen) if !source.is_empty() => (seen, early_key(source, hash)),
-                _ => (&open.seen_ids, hash.to_vec()),
-            };
-            // An id remembered again since then has a later entry, which forgets it.
-            if keyspace.get(&key)?.is_some_and(|seen_at| *seen_at == *time) {
-                batch.remove(keyspace, key);
-                ids += 1;
-            }
-        }
-        batch.remove(&open.seen_by_time, key);
-    }
-    batch.commit()?;
-    Ok((entries, ids))
-}
-
-fn early_key(source: &[u8], id_hash: &[u8]) -> Vec<u8> {
-    [source, &[0], id_hash].concat()
 }
 
 fn letter_key(key: &DeadLetterKey) -> Vec<u8> {
@@ -737,29 +654,40 @@ mod tests {
         assert_eq!((totals["new"].next_number, totals["new"].count), (8, 3));
     }
 
+    fn id(n: u64, received_ms: i64) -> SeenId {
+        let hash = [n.to_be_bytes(), [0; 8]].concat().try_into().unwrap();
+        SeenId { hash, received_ms }
+    }
+
+    fn chunk(source: &str, end_sequence: u64, ids: &[SeenId]) -> StoreCommit {
+        StoreCommit {
+            ids: Some(IdChunk {
+                source: source.into(),
+                end_sequence,
+                ids: ids.to_vec(),
+            }),
+            ..commit("ids", "", &[])
+        }
+    }
+
     #[test]
-    fn ids_are_seen_until_their_time_is_over() {
+    fn chunks_of_ids_are_read_back_until_they_are_settled() {
         let folder = TempDir::new().unwrap();
         let store = open(&folder);
-        let hash = |n: u64| [n.to_be_bytes(), [0; 8]].concat().try_into().unwrap();
-        for n in 0..1000 {
-            store
-                .remember(&[hash(n), hash(n + 5000)], n as i64)
-                .unwrap();
-        }
-        store.remember(&[hash(3)], 2000).unwrap();
+        let ids = [id(5, 10), id(1, 11), id(5, 12)];
+        store.commit(&chunk("a", 2, &ids[..2])).unwrap();
+        store.commit(&chunk("a", 300, &ids[2..])).unwrap();
+        store.commit(&chunk("ab", 1, &[id(7, 1)])).unwrap();
         drop(store);
         let store = open(&folder);
-        assert!(store.is_seen("orders", &hash(1)).unwrap());
-        assert!(!store.is_seen("orders", &hash(1000)).unwrap());
-        assert_eq!(store.forget_before(600).unwrap(), 1199);
-        assert!(!store.is_seen("orders", &hash(599)).unwrap());
-        assert!(store.is_seen("orders", &hash(600)).unwrap());
-        assert!(
-            store.is_seen("orders", &hash(3)).unwrap(),
-            "it came again later"
-        );
-        assert_eq!(store.forget_before(i64::MAX).unwrap(), 801);
-        assert!(!store.is_seen("orders", &hash(3)).unwrap());
+        assert_eq!(store.recent_ids("a").unwrap(), ids);
+        store.settle_ids("a", &ids).unwrap();
+        assert_eq!(store.recent_ids("a").unwrap(), []);
+        assert_eq!(store.recent_ids("ab").unwrap(), [id(7, 1)]);
+        drop(store);
+        let store = open(&folder);
+        assert!(store.is_seen(&id(5, 0).hash).unwrap());
+        assert!(store.is_seen(&id(1, 0).hash).unwrap());
+        assert!(!store.is_seen(&id(7, 0).hash).unwrap());
     }
 }

@@ -1,7 +1,10 @@
 //! Which event counts as known, and when.
 
+use std::sync::RwLock;
+
+use super::super::keeper::{Keeper, SourceState, keeper_key};
 use super::*;
-use crate::journal::{Journal, JournalOptions, Record};
+use crate::journal::{Journal, JournalOptions, Reader, Record};
 
 struct Fixture {
     _folder: tempfile::TempDir,
@@ -99,11 +102,9 @@ async fn without_a_window_everything_is_new() {
 async fn a_duplicate_that_comes_in_between_waits_and_is_new_if_the_first_one_failed() {
     let it = fixture(WINDOW);
     let id = hash("s", "1");
-    assert_eq!(it.intake.claim(&[id]).expect("readable"), Some(vec![false]));
-    let writing = WritingGuard {
-        intake: &it.intake,
-        hashes: vec![id],
-    };
+    let claim = it.intake.claim(&[id]).expect("readable").expect("free");
+    assert_eq!(claim.seen, [false]);
+    let writing = claim.guard;
     let mut second = tokio::spawn(Arc::clone(&it.intake).append(submission(&["1"])));
     // Not a wait for anything: it must not end however long it is given.
     let early = tokio::time::timeout(Duration::from_millis(100), &mut second).await;
@@ -118,11 +119,8 @@ async fn a_duplicate_that_comes_in_between_waits_and_is_new_if_the_first_one_fai
 async fn a_duplicate_that_comes_in_between_is_known_if_the_first_one_is_on_disk() {
     let it = fixture(WINDOW);
     let id = hash("s", "1");
-    it.intake.claim(&[id]).expect("readable");
-    let writing = WritingGuard {
-        intake: &it.intake,
-        hashes: vec![id],
-    };
+    let claim = it.intake.claim(&[id]).expect("readable").expect("free");
+    let writing = claim.guard;
     let second = tokio::spawn(Arc::clone(&it.intake).append(submission(&["1"])));
     tokio::task::yield_now().await;
     writing.written(1);
@@ -149,8 +147,7 @@ async fn ids_that_nobody_stores_push_back_instead_of_filling_memory() {
         it.accept(&["1"]).await,
         Err(IntakeError::Full { .. })
     ));
-    let stored: Vec<IdHash> = many(0).collect();
-    it.intake.ids_are_stored(stored.iter(), 1, false);
+    it.intake.ids_are_settled(1);
     tokio::time::resume();
     it.accept(&["1"]).await.expect("room again");
 }
@@ -161,8 +158,73 @@ async fn an_id_whose_event_left_the_journal_before_it_was_stored_is_new_again() 
     it.accept(&["1"]).await.expect("room");
     it.accept(&["2"]).await.expect("room");
     // The keeper meets the second body first: the one before it has expired.
-    it.intake.ids_are_stored([hash("s", "2")].iter(), 2, true);
+    it.intake.ids_are_settled(2);
     assert!(it.intake.lock(&it.intake.ids).recent.is_empty());
     it.accept(&["1"]).await.expect("room");
     assert_eq!(it.kept(), rows(&[("1", false), ("2", false), ("1", false)]));
+}
+
+impl Fixture {
+    /// A keeper as at a start, with what an earlier one had stored.
+    async fn keeper(&self) -> (Keeper, Reader) {
+        let state = self.intake.store.load_connector(&keeper_key("s"));
+        let state: SourceState = match state.expect("readable") {
+            Some(state) => serde_json::from_slice(&state).expect("plain data"),
+            None => SourceState::default(),
+        };
+        let view = Arc::new(RwLock::default());
+        Keeper::catch_up(Arc::clone(&self.intake), state, view)
+            .await
+            .expect("readable")
+    }
+
+    fn recent(&self) -> usize {
+        self.intake.lock(&self.intake.ids).recent.len()
+    }
+}
+
+#[tokio::test]
+async fn ids_leave_memory_when_many_have_gathered_and_stay_known() {
+    let it = fixture(WINDOW);
+    let names: Vec<String> = (0..SETTLE_IDS).map(|n| n.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    it.accept(&names[1..]).await.expect("room");
+    let (mut keeper, mut reader) = it.keeper().await;
+    assert_eq!(it.recent(), SETTLE_IDS - 1, "one too few");
+    it.accept(&names[..1]).await.expect("room");
+    keeper.read_to_the_end(&mut reader).await;
+    assert_eq!(it.recent(), 0);
+    assert_eq!(it.intake.store.recent_ids("s").expect("readable"), []);
+    it.accept(&["0", "1", "new"]).await.expect("room");
+    let kept = it.kept();
+    let expected = [("0", true), ("1", true), ("new", false)];
+    assert_eq!(kept[SETTLE_IDS..], rows(&expected));
+}
+
+#[tokio::test]
+async fn ids_that_were_not_settled_before_a_restart_are_known_after_it() {
+    let it = fixture(WINDOW);
+    it.accept(&["1"]).await.expect("room");
+    it.keeper().await;
+    // As if the process had ended: what was in memory is gone.
+    *it.intake.lock(&it.intake.ids) = RecentIds::default();
+    it.keeper().await;
+    it.accept(&["1", "2"]).await.expect("room");
+    assert_eq!(it.kept()[1..], rows(&[("1", true), ("2", false)]));
+}
+
+#[tokio::test]
+async fn ids_that_came_long_ago_are_settled_however_few_they_are() {
+    let it = fixture(WINDOW);
+    it.accept(&["1"]).await.expect("room");
+    let (mut keeper, _) = it.keeper().await;
+    let now = Timestamp::now();
+    keeper.settle_old(now, None).await;
+    assert_eq!(it.recent(), 1);
+    keeper
+        .settle_old(now + Duration::from_secs(3601), None)
+        .await;
+    assert_eq!(it.recent(), 0);
+    it.accept(&["1"]).await.expect("room");
+    assert_eq!(it.kept()[1..], rows(&[("1", true)]));
 }
