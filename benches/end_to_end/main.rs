@@ -1,4 +1,4 @@
-//! From the webhook to the sink, against a plain forwarder: the same input, the same double, one run.
+//! From the webhook to the sink, against a plain forwarder: the same input, the same sink, one run.
 //!
 //! ```console
 //! $ cargo bench --bench end_to_end                          both, at 0 and 50 ms of the sink
@@ -6,11 +6,12 @@
 //! ```
 //!
 //! The forwarder (`forwarder/server.mjs`, Express) maps by hand and answers when the sink has
-//! answered; it needs `node` and `npm`. sluice answers when the events are on disk. Load and double
-//! run in this process, on the same cores. Nothing fails by its numbers; the ratios are what counts.
+//! answered; it needs `node` and `npm`. sluice answers when the events are on disk. Load and sink run
+//! in this process, on the same cores. Nothing fails by its numbers; the ratios are what counts.
 
 #[path = "../../tests/faults/harness.rs"]
 mod harness;
+mod sink;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use harness::{BODY, KEY, Settings, World, envelope};
 use serde_json::json;
+use sink::CountingSink;
 use support::Sluice;
 use tokio::task::JoinSet;
 
@@ -94,31 +96,31 @@ fn show(name: &str, delay_ms: u64, events: u64, measured: &Measured) {
     );
 }
 
-/// Time from the first request to the last document at the double.
+/// Time from the first request to the last document at the sink.
 async fn measure(forwarder: Option<&Path>, delay_ms: u64, events: u64) -> Measured {
-    let world = World::new(Settings::default()).await;
-    if delay_ms > 0 {
-        let slow = json!({"mode": "slow", "delay_ms": delay_ms, "times": 0});
-        world.fault(slow).await;
-    }
+    let sink = CountingSink::start(Duration::from_millis(delay_ms)).await;
+    let world = World::new(Settings {
+        endpoint: Some(sink.endpoint.clone()),
+        ..Settings::default()
+    })
+    .await;
     let process = match forwarder {
         Some(folder) => {
             let mut node = Command::new("node");
-            let endpoint = world.double.settings()["endpoint"].clone();
             node.arg(folder.join("server.mjs"))
-                .env("SINK", endpoint.as_str().expect("an address"))
+                .env("SINK", &sink.endpoint)
                 .env("KEY", KEY);
             Sluice::start_by(node)
         }
         None => world.start(),
     };
     send(&process, 0, WARM_UP).await;
-    world.arrives(WARM_UP * BODY).await;
+    sink.arrives(WARM_UP * BODY).await;
     let cpu_before = cpu_seconds(process.pid());
     let began = Instant::now();
     let requests = events / BODY;
     let answers = send(&process, WARM_UP, requests).await;
-    world.arrives((WARM_UP + requests) * BODY).await;
+    sink.arrives((WARM_UP + requests) * BODY).await;
     Measured {
         seconds: began.elapsed().as_secs_f64(),
         cpu_seconds: cpu_seconds(process.pid()) - cpu_before,

@@ -8,7 +8,8 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use jiff::Timestamp;
 use sluice::diagnostics::Files;
 use sluice::mapping::{Mapped, Mapper, Options, Reference, load};
-use sluice_sdk::Document;
+use sluice_sdk::{Bytes, Document};
+use sluice_segment::pack::Packers;
 use sluice_segment::{prepare, protocol};
 
 use crate::events;
@@ -19,8 +20,16 @@ pub fn bench(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("batch");
     for count in [1, 100, full()] {
         let documents = documents(count);
-        let plain = protocol::batch_body(&documents, Timestamp::UNIX_EPOCH, KEY);
-        let packed = protocol::gzip(&plain).expect("room");
+        let bodies: Vec<Bytes> = documents.iter().map(|it| it.body.clone()).collect();
+        let mut plain = Vec::new();
+        protocol::write_batch(&mut plain, &bodies, Timestamp::UNIX_EPOCH, KEY);
+        let packers = Packers::default();
+        let pack = || {
+            packers
+                .pack(black_box(&bodies), Timestamp::UNIX_EPOCH, KEY)
+                .expect("room")
+        };
+        let packed = pack();
         println!(
             "batch of {count}: {} bytes, {} with gzip",
             plain.len(),
@@ -37,14 +46,13 @@ pub fn bench(criterion: &mut Criterion) {
             });
         });
         group.bench_function(BenchmarkId::new("plain", count), |bench| {
-            bench.iter(|| protocol::batch_body(black_box(&documents), Timestamp::UNIX_EPOCH, KEY));
-        });
-        group.bench_function(BenchmarkId::new("gzip", count), |bench| {
             bench.iter(|| {
-                let body = protocol::batch_body(black_box(&documents), Timestamp::UNIX_EPOCH, KEY);
-                protocol::gzip(&body)
+                let mut body = Vec::new();
+                protocol::write_batch(&mut body, black_box(&bodies), Timestamp::UNIX_EPOCH, KEY);
+                body
             });
         });
+        group.bench_function(BenchmarkId::new("gzip", count), |bench| bench.iter(pack));
     }
     group.finish();
 }

@@ -134,6 +134,11 @@ impl SourceIntake {
         self.endpoint.subscribe()
     }
 
+    /// The time of day.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// How long ids are remembered.
     pub fn window(&self) -> Option<Duration> {
         self.window

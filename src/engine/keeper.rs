@@ -97,7 +97,7 @@ impl Keeper {
             tokio::select! {
                 biased;
                 () = stop.requested() => return,
-                _ = look.tick() => self.settle_old(Timestamp::now(), Some(&stop)).await,
+                _ = look.tick() => self.settle_old(self.intake.now(), Some(&stop)).await,
                 record = reader.next() => match record {
                     Ok(record) => records.push(record),
                     Err(problem) => {
@@ -184,10 +184,8 @@ impl Keeper {
     pub(super) async fn settle_old(&mut self, now: Timestamp, stop: Option<&Stop>) {
         let limit = self.intake.window().unwrap_or_default().min(SETTLE_AFTER);
         let limit_ms = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-        let is_old = self
-            .unsettled
-            .first()
-            .is_some_and(|oldest| now.as_millisecond() - oldest.received_ms >= limit_ms);
+        let oldest = self.unsettled.iter().map(|id| id.received_ms).min();
+        let is_old = oldest.is_some_and(|oldest| now.as_millisecond() - oldest >= limit_ms);
         if is_old {
             self.settle(stop).await;
         }
@@ -200,7 +198,7 @@ impl Keeper {
             let intake = Arc::clone(&self.intake);
             // It writes a file and waits for the disk.
             let done = tokio::task::spawn_blocking(move || {
-                let settled = intake.store.settle_ids(&intake.name, &ids);
+                let settled = intake.store.settle_ids(&intake.name, &mut ids);
                 (settled, ids)
             });
             match done.await {

@@ -89,12 +89,12 @@ impl SeenIds {
         Ok(ids)
     }
 
-    /// Write ids into a table of their own, then let the chunks of their source go.
+    /// Write sorted ids into a table of their own, then let the chunks of their source go.
     pub fn settle(
         &self,
         database: &Database,
         source: &str,
-        ids: Vec<SeenId>,
+        ids: &[SeenId],
     ) -> Result<(), StoreError> {
         self.write_table(ids)?;
         let mut batch = database.batch();
@@ -104,8 +104,7 @@ impl SeenIds {
         Ok(batch.commit()?)
     }
 
-    fn write_table(&self, mut ids: Vec<SeenId>) -> Result<(), StoreError> {
-        ids.sort_unstable();
+    fn write_table(&self, ids: &[SeenId]) -> Result<(), StoreError> {
         let mut table = self.tables.start_ingestion()?;
         // Of an id that came twice the later one.
         for same in ids.chunk_by(|one, other| one.hash == other.hash) {
@@ -144,10 +143,13 @@ impl SeenIds {
                 received_ms: i64::from_be_bytes(*time),
             });
             if ids.len() == MOVED_AT_ONCE {
-                self.write_table(std::mem::take(&mut ids))?;
+                ids.sort_unstable();
+                self.write_table(&ids)?;
+                ids.clear();
             }
         }
-        self.write_table(ids)
+        ids.sort_unstable();
+        self.write_table(&ids)
     }
 }
 
@@ -256,8 +258,9 @@ mod tests {
     }
 
     impl Fixture {
-        fn settle(&self, ids: Vec<SeenId>) {
-            self.seen.settle(&self.database, "a", ids).unwrap();
+        fn settle(&self, mut ids: Vec<SeenId>) {
+            ids.sort_unstable();
+            self.seen.settle(&self.database, "a", &ids).unwrap();
         }
 
         fn knows(&self, n: u64) -> bool {

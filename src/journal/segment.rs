@@ -65,12 +65,14 @@ pub(super) enum FileHeader {
 }
 
 pub(super) fn read_file_header(file: &File) -> io::Result<FileHeader> {
-    let mut bytes = [0; FILE_HEADER_BYTES as usize];
-    let read = read_at(file, &mut bytes, 0)?;
+    let bytes = read_at(file, 0, FILE_HEADER_BYTES)?;
+    let Ok(bytes) = <[u8; FILE_HEADER_BYTES as usize]>::try_from(bytes) else {
+        return Ok(FileHeader::Damaged);
+    };
     let mut rest = &bytes[8..];
     let (version, salt) = (rest.get_u32_le(), rest.get_u32_le());
     let crc = (&bytes[28..]).get_u32_le();
-    if read < bytes.len() || &bytes[..8] != FILE_MAGIC || crc32c::crc32c(&bytes[..28]) != crc {
+    if &bytes[..8] != FILE_MAGIC || crc32c::crc32c(&bytes[..28]) != crc {
         return Ok(FileHeader::Damaged);
     }
     if version > FORMAT_VERSION {
@@ -267,18 +269,17 @@ impl Scanner {
             return Ok(bytes);
         }
         let wanted = len.max(WINDOW_BYTES).min(limit - at);
-        let mut bytes = vec![0; wanted as usize];
-        let read = read_at(&self.file, &mut bytes, at)?;
-        if (read as u64) < len {
+        let bytes = read_at(&self.file, at, wanted)?;
+        let read = bytes.len() as u64;
+        if read < len {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 format!(
                     "the file ends at {}, {len} bytes were expected at {at}",
-                    at + read as u64
+                    at + read
                 ),
             ));
         }
-        bytes.truncate(read);
         self.window_start = at;
         self.window = Bytes::from(bytes);
         Ok(self.window.slice(..len as usize))

@@ -461,9 +461,10 @@ impl Store {
     }
 
     /// Make all ids of a source's chunks findable by [`Store::is_seen`], and let the chunks go.
-    /// `ids` are those of the chunks, and may be more.
-    pub fn settle_ids(&self, source: &str, ids: &[SeenId]) -> Result<(), StoreError> {
-        self.with(|open| open.seen.settle(&open.database, source, ids.to_vec()))
+    /// `ids` are those of the chunks, and may be more; they are sorted here.
+    pub fn settle_ids(&self, source: &str, ids: &mut [SeenId]) -> Result<(), StoreError> {
+        ids.sort_unstable();
+        self.with(|open| open.seen.settle(&open.database, source, ids))
     }
 
     /// From now on ids received before a time, in milliseconds since 1970, count as not seen.
@@ -674,14 +675,14 @@ mod tests {
     fn chunks_of_ids_are_read_back_until_they_are_settled() {
         let folder = TempDir::new().unwrap();
         let store = open(&folder);
-        let ids = [id(5, 10), id(1, 11), id(5, 12)];
+        let mut ids = [id(5, 10), id(1, 11), id(5, 12)];
         store.commit(&chunk("a", 2, &ids[..2])).unwrap();
         store.commit(&chunk("a", 300, &ids[2..])).unwrap();
         store.commit(&chunk("ab", 1, &[id(7, 1)])).unwrap();
         drop(store);
         let store = open(&folder);
         assert_eq!(store.recent_ids("a").unwrap(), ids);
-        store.settle_ids("a", &ids).unwrap();
+        store.settle_ids("a", &mut ids).unwrap();
         assert_eq!(store.recent_ids("a").unwrap(), []);
         assert_eq!(store.recent_ids("ab").unwrap(), [id(7, 1)]);
         drop(store);

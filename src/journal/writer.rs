@@ -25,6 +25,7 @@ const GROUP_REQUESTS_MAX: usize = 1024;
 
 /// Zeros written ahead: syncing bytes of a file that already has them need not sync its length.
 const PREALLOCATE_BYTES: usize = 1024 * 1024;
+static ZEROS: [u8; PREALLOCATE_BYTES] = [0; PREALLOCATE_BYTES];
 /// Groups from this size on fill a pre-allocation too fast to earn it.
 const PREALLOCATE_BELOW_BYTES: usize = 128 * 1024;
 
@@ -190,7 +191,7 @@ impl Writer {
             active.allocated = end;
             if self.buffer.len() < PREALLOCATE_BELOW_BYTES {
                 let zeros = (PREALLOCATE_BYTES as u64).min(self.shared.segment_bytes) as usize;
-                match disk.write_at(&active.file, &vec![0; zeros], end) {
+                match disk.write_at(&active.file, &ZEROS[..zeros], end) {
                     Ok(()) => active.allocated = end + zeros as u64,
                     // The disk is nearly full; the group itself is in, so give the zeros back.
                     Err(_) => active.file.set_len(end)?,

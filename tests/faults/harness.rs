@@ -38,6 +38,8 @@ pub struct Settings {
     pub journal: &'static str,
     /// YAML of the write key; default [`KEY`].
     pub key: Option<String>,
+    /// Where the documents go; default the double.
+    pub endpoint: Option<String>,
 }
 
 pub struct World {
@@ -63,8 +65,10 @@ impl World {
             sink,
             journal,
             key,
+            endpoint,
         } = settings;
         let key = key.unwrap_or_else(|| KEY.to_owned());
+        let endpoint = endpoint.unwrap_or_else(|| double_url.clone());
         let text = format!(
             "version: 1
 sources:
@@ -74,7 +78,7 @@ connectors:
     source: braze
     mappings: builtin:braze_to_segment
     batch: {{ flush_after: 50ms }}
-    sink: {{ type: segment, endpoint: \"{double_url}\", write_key: {key}, {sink} }}
+    sink: {{ type: segment, endpoint: \"{endpoint}\", write_key: {key}, {sink} }}
 journal: {{ path: data, {journal} }}
 admin: {{ listen: \"off\" }}
 "

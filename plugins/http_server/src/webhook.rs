@@ -35,6 +35,8 @@ const BODIES_BYTES_MAX: u64 = 256 << 20;
 const UNIT_BYTES: usize = 1024;
 /// Larger bodies are taken apart on another thread, as they would keep this one from others.
 const INLINE_BYTES_MAX: usize = 256 << 10;
+/// Memory set aside for a body that is announced and has not come.
+const RESERVE_BYTES_MAX: usize = 1 << 20;
 /// What Retry-After says when the intake says nothing.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -230,6 +232,8 @@ impl<P: Protocol> Webhook<P> {
                 None if rest.is_empty() => first = Some(data),
                 None => rest.extend_from_slice(&data),
                 Some(start) => {
+                    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+                    rest.reserve(length + announced.min(RESERVE_BYTES_MAX));
                     rest.extend_from_slice(&start);
                     rest.extend_from_slice(&data);
                 }

@@ -14,6 +14,7 @@ pub mod config;
 pub mod document;
 pub mod double;
 pub mod look_up;
+pub mod pack;
 pub mod prepare;
 pub mod protocol;
 mod sandbox;

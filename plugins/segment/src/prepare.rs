@@ -9,61 +9,101 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
-use sluice_sdk::{Bytes, Rejection};
+use sluice_sdk::{Bytes, Rejection, json};
 
 use crate::protocol::{DOCUMENT_BYTES_MAX, MESSAGE_ID_CHARS_MAX};
 
-type Raw<'a> = Option<&'a RawValue>;
+/// A member's value as it stands in the document; null counts as absent.
+type Raw<'a> = Option<&'a str>;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The members that Segment has rules for.
+#[derive(Default)]
 struct Call<'a> {
-    #[serde(borrow, rename = "type")]
     kind: Raw<'a>,
-    #[serde(borrow)]
     user_id: Raw<'a>,
-    #[serde(borrow)]
     anonymous_id: Raw<'a>,
-    #[serde(borrow)]
     event: Raw<'a>,
-    #[serde(borrow)]
     name: Raw<'a>,
-    #[serde(borrow)]
     category: Raw<'a>,
-    #[serde(borrow)]
     group_id: Raw<'a>,
-    #[serde(borrow)]
     previous_id: Raw<'a>,
-    #[serde(borrow)]
     message_id: Raw<'a>,
-    #[serde(borrow)]
     timestamp: Raw<'a>,
-    #[serde(borrow)]
     properties: Raw<'a>,
-    #[serde(borrow)]
     traits: Raw<'a>,
-    #[serde(borrow)]
     context: Raw<'a>,
-    #[serde(borrow)]
     integrations: Raw<'a>,
 }
 
-#[derive(Deserialize)]
-struct Context<'a> {
-    #[serde(borrow)]
-    device: Raw<'a>,
-    #[serde(borrow)]
-    traits: Raw<'a>,
+impl<'a> Call<'a> {
+    fn of(document: &'a str) -> Result<Self, Rejection> {
+        let mut call = Self::default();
+        members(document, "the document", |name, value| {
+            let member = match name {
+                "type" => &mut call.kind,
+                "userId" => &mut call.user_id,
+                "anonymousId" => &mut call.anonymous_id,
+                "event" => &mut call.event,
+                "name" => &mut call.name,
+                "category" => &mut call.category,
+                "groupId" => &mut call.group_id,
+                "previousId" => &mut call.previous_id,
+                "messageId" => &mut call.message_id,
+                "timestamp" => &mut call.timestamp,
+                "properties" => &mut call.properties,
+                "traits" => &mut call.traits,
+                "context" => &mut call.context,
+                "integrations" => &mut call.integrations,
+                _ => return Ok(()),
+            };
+            set(member, value)
+        })?;
+        Ok(call)
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Device<'a> {
-    #[serde(borrow)]
-    advertising_id: Raw<'a>,
+/// What is wrong with an object.
+enum Broken {
+    NotJson,
+    Twice,
+}
+
+impl From<json::Refused> for Broken {
+    fn from(_: json::Refused) -> Self {
+        Self::NotJson
+    }
+}
+
+fn set<'a>(member: &mut Raw<'a>, value: &'a str) -> Result<(), Broken> {
+    if member.replace(value).is_some() {
+        return Err(Broken::Twice);
+    }
+    Ok(())
+}
+
+/// Calls `each` with name and value of every member that is not null.
+fn members<'a>(
+    object: &'a str,
+    what: &str,
+    mut each: impl FnMut(&str, &'a str) -> Result<(), Broken>,
+) -> Result<(), Rejection> {
+    json::members(object, |name, value| match value {
+        "null" => Ok(()),
+        _ if name.contains('\\') => {
+            let name: String =
+                serde_json::from_str(&format!("\"{name}\"")).map_err(|_| Broken::NotJson)?;
+            each(&name, value)
+        }
+        _ => each(name, value),
+    })
+    .map_err(|broken| {
+        let problem = match broken {
+            Broken::NotJson => "not a JSON object, or nested too deep",
+            Broken::Twice => "a member is there twice",
+        };
+        rejection("not-json", format!("{what}: {problem}"))
+    })
 }
 
 /// The document, if Segment would take it; with the members at `drop` left out if it is too long.
@@ -80,7 +120,7 @@ pub fn prepare(document: Bytes, drop: &[String]) -> Result<Bytes, Rejection> {
 
 fn check(document: &[u8]) -> Result<(), Rejection> {
     let text = std::str::from_utf8(document).map_err(|_| rejection("not-json", "not UTF-8"))?;
-    let call: Call = parse(text, "the document")?;
+    let call = Call::of(text)?;
     let Some(kind) = text_member(call.kind, "type", "no-type")? else {
         return Err(rejection("no-type", "type is missing"));
     };
@@ -140,19 +180,24 @@ fn check_context(context: Raw) -> Result<(), Rejection> {
     let Some(context) = context else {
         return Ok(());
     };
-    let context: Context = parse(context.get(), "context")?;
-    check_object(context.traits, "context.traits")?;
-    check_object(context.device, "context.device")?;
-    let Some(device) = context.device else {
+    let (mut traits, mut device) = (None, None);
+    members(context, "context", |name, value| match name {
+        "traits" => set(&mut traits, value),
+        "device" => set(&mut device, value),
+        _ => Ok(()),
+    })?;
+    check_object(traits, "context.traits")?;
+    check_object(device, "context.device")?;
+    let Some(device) = device else {
         return Ok(());
     };
-    let device: Device = parse(device.get(), "context.device")?;
-    text_member(
-        device.advertising_id,
-        "context.device.advertisingId",
-        "bad-advertising-id",
-    )
-    .map(|_| ())
+    let mut advertising_id = None;
+    members(device, "context.device", |name, value| match name {
+        "advertisingId" => set(&mut advertising_id, value),
+        _ => Ok(()),
+    })?;
+    let name = "context.device.advertisingId";
+    text_member(advertising_id, name, "bad-advertising-id").map(|_| ())
 }
 
 fn check_message_id(member: Raw) -> Result<(), Rejection> {
@@ -200,40 +245,28 @@ fn text_member<'a>(
     name: &str,
     code: &'static str,
 ) -> Result<Option<Cow<'a, str>>, Rejection> {
-    let Some(raw) = member.map(RawValue::get) else {
+    let Some(raw) = member else {
         return Ok(None);
     };
     if !raw.starts_with('"') {
         return Err(rejection(code, format!("{name} is not a string")));
     }
     if raw.contains('\\') {
-        return parse::<String>(raw, name).map(|text| Some(Cow::Owned(text)));
+        let text = serde_json::from_str(raw)
+            .map_err(|_| rejection("not-json", format!("{name} is not a JSON text")))?;
+        return Ok(Some(Cow::Owned(text)));
     }
     Ok(Some(Cow::Borrowed(&raw[1..raw.len() - 1])))
 }
 
 fn check_object(member: Raw, name: &str) -> Result<(), Rejection> {
     match member {
-        Some(raw) if !raw.get().starts_with('{') => Err(rejection(
+        Some(raw) if !raw.starts_with('{') => Err(rejection(
             "not-an-object",
             format!("{name} is not an object"),
         )),
         _ => Ok(()),
     }
-}
-
-fn parse<'a, T: Deserialize<'a>>(text: &'a str, name: &str) -> Result<T, Rejection> {
-    serde_json::from_str(text).map_err(|error| {
-        // serde's own text may quote the content; the place and the kind of error do not.
-        let kind = match error.classify() {
-            serde_json::error::Category::Data => "not an object, or a key is there twice",
-            _ => "not JSON",
-        };
-        rejection(
-            "not-json",
-            format!("{name}: {kind}, at byte {}", error.column()),
-        )
-    })
 }
 
 fn shorten(document: Bytes, drop: &[String]) -> Result<Bytes, Rejection> {

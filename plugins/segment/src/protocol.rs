@@ -7,12 +7,10 @@
 //! `sentAt` is the time of the attempt, not of the event: Segment corrects every timestamp by the
 //! difference between it and its own clock, so an old one shifts all documents into the future.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use libdeflater::{CompressionLvl, Compressor};
-use sluice_sdk::{Delivery, Document, Outcome};
+use sluice_sdk::{Bytes, Delivery, Outcome};
 
 /// Longest document. Segment says 32 KB without saying of which kind; this is under both.
 pub const DOCUMENT_BYTES_MAX: usize = 32_000;
@@ -27,43 +25,20 @@ pub const MESSAGE_ID_CHARS_MAX: usize = 100;
 /// Segment's clients wait no longer than this for a Retry-After.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 
-/// The body of one batch request; documents go in byte by byte as they are.
-pub fn batch_body(documents: &[Document], sent_at: Timestamp, write_key: &str) -> Vec<u8> {
-    let length: usize = documents
-        .iter()
-        .map(|document| document.body.len() + 1)
-        .sum();
-    let mut body = Vec::with_capacity(length + ENVELOPE_BYTES);
+/// Add the body of the batch call: the documents as they are, when it was sent, and the key.
+pub fn write_batch(body: &mut Vec<u8>, documents: &[Bytes], sent_at: Timestamp, write_key: &str) {
+    let length: usize = documents.iter().map(|document| document.len() + 1).sum();
+    body.reserve(length + ENVELOPE_BYTES);
     body.extend_from_slice(b"{\"batch\":[");
     for (index, document) in documents.iter().enumerate() {
         if index > 0 {
             body.push(b',');
         }
-        body.extend_from_slice(&document.body);
+        body.extend_from_slice(document);
     }
     body.extend_from_slice(format!("],\"sentAt\":\"{sent_at:.3}\",\"writeKey\":").as_bytes());
     body.extend_from_slice(serde_json::Value::from(write_key).to_string().as_bytes());
     body.push(b'}');
-    body
-}
-
-/// The fastest level that compresses: the library's `fastest` is 0, which only wraps.
-fn level() -> CompressionLvl {
-    CompressionLvl::new(1).unwrap_or_default()
-}
-
-/// gzip at the fastest level. `None` when the library has no room, which sends the body plain.
-pub fn gzip(body: &[u8]) -> Option<Vec<u8>> {
-    thread_local! {
-        // Making one costs more than compressing a small batch.
-        static COMPRESSOR: RefCell<Compressor> = RefCell::new(Compressor::new(level()));
-    }
-    COMPRESSOR.with_borrow_mut(|compressor| {
-        let mut packed = vec![0; compressor.gzip_compress_bound(body.len())];
-        let length = compressor.gzip_compress(body, &mut packed).ok()?;
-        packed.truncate(length);
-        Some(packed)
-    })
 }
 
 /// What an answer means for the batch. The body has no say: it only goes into the reason.

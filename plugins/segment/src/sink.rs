@@ -5,7 +5,7 @@
 //! Node client takes a 301 for a yes and loses everything behind such a proxy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -20,6 +20,7 @@ use url::Url;
 
 use crate::config::{SegmentConfig, is_loopback};
 use crate::look_up::LookUp;
+use crate::pack::Packers;
 use crate::prepare::prepare;
 use crate::protocol;
 
@@ -42,6 +43,7 @@ pub struct SegmentSink {
     url: Url,
     look_up: Option<LookUp>,
     client: Mutex<Option<(Instant, Client)>>,
+    packers: Arc<Packers>,
     gzip_is_on: AtomicBool,
     gzip_is_proven: AtomicBool,
     key_was_warned: AtomicBool,
@@ -65,6 +67,7 @@ impl SegmentSink {
             url: config.batch_url()?,
             look_up: config.look_up_url()?.map(LookUp::new),
             client: Mutex::new(None),
+            packers: Arc::default(),
             gzip_is_on: AtomicBool::new(config.gzip),
             gzip_is_proven: AtomicBool::new(false),
             key_was_warned: AtomicBool::new(false),
@@ -175,20 +178,28 @@ impl SegmentSink {
     async fn send_packed(
         &self,
         client: &Client,
-        body: Vec<u8>,
-        attempt: u32,
+        batch: &Batch,
         key: &str,
     ) -> Result<Answer, String> {
-        let body = Bytes::from(body);
-        if body.len() <= GZIP_BYTES_MIN || !self.gzip_is_on.load(Ordering::Relaxed) {
-            return self.send(client, body, false, attempt, key).await;
-        }
-        let plain = body.clone();
-        let packed = tokio::task::spawn_blocking(move || protocol::gzip(&plain)).await;
-        let Ok(Some(packed)) = packed else {
-            return self.send(client, body, false, attempt, key).await;
+        let sent_at = Timestamp::now();
+        let documents: Vec<Bytes> = batch.documents.iter().map(|it| it.body.clone()).collect();
+        let plain = || {
+            let mut body = Vec::new();
+            protocol::write_batch(&mut body, &documents, sent_at, key);
+            self.send(client, body.into(), false, batch.attempt, key)
         };
-        let answer = self.send(client, packed.into(), true, attempt, key).await?;
+        let bytes: usize = documents.iter().map(Bytes::len).sum();
+        if bytes <= GZIP_BYTES_MIN || !self.gzip_is_on.load(Ordering::Relaxed) {
+            return plain().await;
+        }
+        let (packers, same, key_there) =
+            (Arc::clone(&self.packers), documents.clone(), key.to_owned());
+        let packed =
+            tokio::task::spawn_blocking(move || packers.pack(&same, sent_at, &key_there)).await;
+        let Ok(Some(packed)) = packed else {
+            return plain().await;
+        };
+        let answer = self.send(client, packed, true, batch.attempt, key).await?;
         let is_refused = answer.status == 415
             || (answer.status == 400 && !self.gzip_is_proven.load(Ordering::Relaxed));
         if !is_refused {
@@ -197,7 +208,7 @@ impl SegmentSink {
             }
             return Ok(answer);
         }
-        let plain = self.send(client, body, false, attempt, key).await?;
+        let plain = plain().await?;
         if (200..300).contains(&plain.status) {
             self.gzip_is_on.store(false, Ordering::Relaxed);
             tracing::warn!(
@@ -255,8 +266,7 @@ impl Sink for SegmentSink {
         {
             return Delivery::All(Outcome::Hold { reason });
         }
-        let body = protocol::batch_body(&batch.documents, Timestamp::now(), &key);
-        match self.send_packed(&client, body, batch.attempt, &key).await {
+        match self.send_packed(&client, batch, &key).await {
             Ok(answer) => {
                 if answer.status >= 500 {
                     self.forget_client();

@@ -2,13 +2,18 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::Read as _;
 use std::time::Duration;
 
+use flate2::read::GzDecoder;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use sluice_sdk::{
     Batch, Bytes, CheckError, Delivery, Document, Double as _, Outcome, Sink as _, parse_config,
 };
 use sluice_segment::double::{FaultMode, WRITE_KEY};
+use sluice_segment::pack::Packers;
+use sluice_segment::protocol::write_batch;
 use sluice_segment::{Fault, Options, Region, Sandbox, SegmentSink};
 
 fn sink_at(url: &str, more: Value) -> SegmentSink {
@@ -385,7 +390,29 @@ async fn the_double_leads_a_sink_to_itself() {
 
 #[test]
 fn what_is_sent_with_gzip_is_smaller() {
-    let body = br#"{"type":"track","event":"Email Opened"},"#.repeat(100);
-    let packed = sluice_segment::protocol::gzip(&body).expect("there is room");
-    assert!(packed.len() * 5 < body.len(), "{} bytes", packed.len());
+    let documents = vec![Bytes::from_static(br#"{"type":"track","event":"Email Opened"}"#); 100];
+    let mut plain = Vec::new();
+    write_batch(&mut plain, &documents, Timestamp::UNIX_EPOCH, "key");
+    let packers = Packers::default();
+    // The second has what the first left in the buffers.
+    for _ in 0..2 {
+        let packed = packers
+            .pack(&documents, Timestamp::UNIX_EPOCH, "key")
+            .expect("there is room");
+        assert!(packed.len() * 5 < plain.len(), "{} bytes", packed.len());
+        let mut unpacked = Vec::new();
+        GzDecoder::new(&packed[..])
+            .read_to_end(&mut unpacked)
+            .expect("a whole gzip");
+        assert_eq!(unpacked, plain);
+    }
+    let one = packers.pack(&documents[..1], Timestamp::UNIX_EPOCH, "key");
+    let mut unpacked = Vec::new();
+    GzDecoder::new(&one.expect("there is room")[..])
+        .read_to_end(&mut unpacked)
+        .expect("a whole gzip");
+    assert_eq!(
+        unpacked,
+        br#"{"batch":[{"type":"track","event":"Email Opened"}],"sentAt":"1970-01-01T00:00:00.000Z","writeKey":"key"}"#
+    );
 }

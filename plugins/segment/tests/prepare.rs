@@ -44,6 +44,18 @@ fn documents_that_segment_would_drop_are_refused() {
         ("not json", "not-json"),
         ("[]", "not-json"),
         (r#"{"type":"track","type":"track"}"#, "not-json"),
+        (
+            r#"{"type":"identify","userId":"u","context":{"traits":{},"traits":{}}}"#,
+            "not-json",
+        ),
+        (r#"{"type":"identify","userId":"u""#, "not-json"),
+        (r#"{"type":"identify","userId":"\ud800"}"#, "not-json"),
+        (
+            r#"{"t\u0079pe":"identify","user\u0049d":3}"#,
+            "id-not-string",
+        ),
+        (r#"{"type":"identify","userId":"\u0075"}"#, "passes"),
+        (r#"{"type":"ident\u0069fy","userId":"u"}"#, "passes"),
         (r#"{"userId":"u"}"#, "no-type"),
         (r#"{"type":1,"userId":"u"}"#, "no-type"),
         (r#"{"type":"tracks","userId":"u"}"#, "unknown-type"),
