@@ -60,7 +60,6 @@ impl Keeper {
     ) -> Result<(Self, Reader), StoreError> {
         let oldest = intake.log.oldest_sequence();
         let unsettled = intake.store.recent_ids(&intake.name)?;
-        intake.ids_were_there(unsettled.iter().map(|id| id.hash), state.sequence);
         let mut keeper = Self {
             intake,
             state,
@@ -70,6 +69,10 @@ impl Keeper {
         keeper.pass_over_gap(oldest);
         let mut reader = keeper.intake.log.reader(keeper.state.sequence);
         keeper.read_to_the_end(&mut reader).await;
+        keeper.intake.ids_were_there(
+            keeper.unsettled.iter().map(|id| id.hash),
+            keeper.state.sequence,
+        );
         keeper.publish();
         Ok((keeper, reader))
     }
