@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use sluice_sdk::{BoxFuture, IntakeBackend, IntakeError, Submission};
 use tokio::sync::{Notify, Semaphore};
