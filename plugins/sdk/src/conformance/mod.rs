@@ -128,6 +128,9 @@ use std::fmt;
 
 use crate::registry::{SinkPlugin, SourcePlugin, sinks, sources};
 
+/// A value that stands for personal data.
+const PERSON: &str = "canary-person@example.com";
+
 /// What the kit found. See [`Report::assert`].
 #[derive(Debug, Clone)]
 pub struct Report {
