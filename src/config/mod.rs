@@ -23,7 +23,8 @@ pub use model::{
     JournalConfig, MessageId, SinkConfig, SourceConfig, Start, Unmapped, WhenFull,
 };
 pub use schema::{config_schema, sink_schema, source_schema};
-pub use units::{ByteSize, Period, PeriodOrOff};
+pub use sluice_sdk::ByteSize;
+pub use units::{Period, PeriodOrOff};
 
 /// What a config is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

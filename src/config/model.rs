@@ -13,8 +13,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use sluice_sdk::{Secret, SinkPlugin, SourcePlugin};
 
+use super::ByteSize;
 use super::alerts::{AlertsConfig, Contacts, MailAddress};
-use super::units::{ByteSize, Period, PeriodOrOff};
+use super::units::{Period, PeriodOrOff};
 use crate::diagnostics::{Allows, Span};
 use crate::mapping::{PersonalRules, Treatment};
 

@@ -1,4 +1,4 @@
-//! Durations and sizes as people write them: `7d`, `1h30m`, `500ms`; `10GiB`, `32MiB`, plain bytes.
+//! Durations as people write them: `7d`, `1h30m`, `500ms`. Sizes are the SDK's.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,16 +11,11 @@ use serde::{Deserialize, Deserializer, de};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(pub Duration);
 
-/// A number of bytes, written `10GiB`, `32MiB`, `64KiB`, `5MB`, or plainly as a number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ByteSize(pub u64);
-
 /// A period, or `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeriodOrOff(pub Option<Duration>);
 
 const PERIOD_PATTERN: &str = "^([0-9]{1,9}(ms|s|m|h|d))+$";
-const SIZE_PATTERN: &str = "^[0-9]{1,12} ?(B|KiB|MiB|GiB|TiB|KB|kB|MB|GB|TB)?$";
 
 /// Units of time, the longer name first where one begins with the other.
 const PERIODS: [(&str, u64); 5] = [
@@ -60,38 +55,6 @@ impl fmt::Display for Period {
     }
 }
 
-impl ByteSize {
-    /// From text; `None` when it has another form.
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-        let number: u64 = text.get(..digits)?.parse().ok()?;
-        let factor = match text[digits..].trim_start() {
-            "" | "B" => 1,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            "TiB" => 1 << 40,
-            "KB" | "kB" => 1_000,
-            "MB" => 1_000_000,
-            "GB" => 1_000_000_000,
-            "TB" => 1_000_000_000_000,
-            _ => return None,
-        };
-        Some(Self(number.checked_mul(factor)?))
-    }
-}
-
-impl fmt::Display for ByteSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (unit, factor) in [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
-            if self.0 >= factor && self.0.is_multiple_of(factor) {
-                return write!(f, "{}{unit}", self.0 / factor);
-            }
-        }
-        write!(f, "{}", self.0)
-    }
-}
-
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -109,29 +72,6 @@ impl<'de> Deserialize<'de> for PeriodOrOff {
         Period::parse(&text)
             .map(|period| Self(Some(period.0)))
             .ok_or_else(|| de::Error::custom("expected a duration such as `7d`, or `off`"))
-    }
-}
-
-impl<'de> Deserialize<'de> for ByteSize {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = ByteSize;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a size such as `10GiB`, `32MiB`, or a number of bytes")
-            }
-
-            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<ByteSize, E> {
-                Ok(ByteSize(bytes))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
-                ByteSize::parse(text)
-                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
     }
 }
 
@@ -167,29 +107,12 @@ impl JsonSchema for PeriodOrOff {
     }
 }
 
-impl JsonSchema for ByteSize {
-    fn schema_name() -> Cow<'static, str> {
-        "ByteSize".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "title": "size",
-            "description": "A size: a number of bytes, or a number with KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB.",
-            "type": ["string", "integer"],
-            "minimum": 0,
-            "pattern": SIZE_PATTERN,
-            "examples": ["10GiB", "32MiB", 1048576]
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn periods_and_sizes_read_as_people_write_them() {
+    fn periods_read_as_people_write_them() {
         for (text, millis) in [
             ("500ms", Some(500)),
             ("30s", Some(30_000)),
@@ -204,17 +127,6 @@ mod tests {
             let period = Period::parse(text).map(|period| period.0.as_millis());
             assert_eq!(period, millis, "{text}");
         }
-        for (text, bytes) in [
-            ("10GiB", Some(10 << 30)),
-            ("32 MiB", Some(32 << 20)),
-            ("5MB", Some(5_000_000)),
-            ("77", Some(77)),
-            ("1.5GiB", None),
-            ("GiB", None),
-        ] {
-            assert_eq!(ByteSize::parse(text).map(|size| size.0), bytes, "{text}");
-        }
         assert_eq!(Period(Duration::from_secs(604_800)).to_string(), "7d");
-        assert_eq!(ByteSize(10 << 30).to_string(), "10GiB");
     }
 }

@@ -1,57 +1,72 @@
 //! Settings with a unit.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de};
 
-/// An amount of bytes in a config: `32MiB`, `500KB`, `1048576`.
+/// A number of bytes, written `10GiB`, `32MiB`, `64KiB`, `5MB`, or plainly as a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ByteSize(
     /// In bytes.
     pub u64,
 );
 
-const UNITS: [(&str, u64); 9] = [
-    ("", 1),
-    ("B", 1),
-    ("KB", 1_000),
-    ("MB", 1_000_000),
-    ("GB", 1_000_000_000),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-    ("TiB", 1 << 40),
-];
+const SIZE_PATTERN: &str = "^[0-9]{1,12} ?(B|KiB|MiB|GiB|TiB|KB|kB|MB|GB|TB)?$";
 
 impl ByteSize {
-    fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        let digits = text
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(text.len());
-        let (number, unit) = text.split_at(digits);
-        let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit.trim())?;
-        number.parse::<u64>().ok()?.checked_mul(*factor).map(Self)
+    /// From text; `None` when it has another form.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u64 = text.get(..digits)?.parse().ok()?;
+        let factor = match text[digits..].trim_start() {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "TiB" => 1 << 40,
+            "KB" | "kB" => 1_000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "TB" => 1_000_000_000_000,
+            _ => return None,
+        };
+        Some(Self(number.checked_mul(factor)?))
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, factor) in [("GiB", 1_u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
+            if self.0 >= factor && self.0.is_multiple_of(factor) {
+                return write!(f, "{}{unit}", self.0 / factor);
+            }
+        }
+        write!(f, "{}", self.0)
     }
 }
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Form {
-            Bytes(u64),
-            Text(String),
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = ByteSize;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size such as `10GiB`, `32MiB`, or a number of bytes")
+            }
+
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<ByteSize, E> {
+                Ok(ByteSize(bytes))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
+                ByteSize::parse(text)
+                    .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
         }
-        let size = match Form::deserialize(deserializer) {
-            Ok(Form::Bytes(bytes)) => Some(Self(bytes)),
-            Ok(Form::Text(text)) => Self::parse(&text),
-            Err(_) => None,
-        };
-        size.ok_or_else(|| {
-            serde::de::Error::custom("expected a size, such as 32MiB, 500KB or 1048576")
-        })
+        deserializer.deserialize_any(Visitor)
     }
 }
 
@@ -62,12 +77,12 @@ impl JsonSchema for ByteSize {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "A size in bytes, or with a unit: KB, MB, GB, KiB, MiB, GiB, TiB.",
-            "anyOf": [
-                {"type": "integer", "minimum": 0},
-                {"type": "string", "pattern": "^\\s*[0-9]+\\s*(B|KB|MB|GB|KiB|MiB|GiB|TiB)?\\s*$"}
-            ],
-            "examples": ["32MiB", 1_048_576]
+            "title": "size",
+            "description": "A size: a number of bytes, or a number with KiB, MiB, GiB, TiB (powers of 1024) or KB, MB, GB, TB.",
+            "type": ["string", "integer"],
+            "minimum": 0,
+            "pattern": SIZE_PATTERN,
+            "examples": ["32MiB", "10GiB", 1_048_576]
         })
     }
 }
@@ -77,17 +92,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_size_has_a_unit_or_none() {
-        for (text, expected) in [
-            ("7", 7),
-            ("500KB", 500_000),
-            (" 32 MiB ", 32 << 20),
-            ("1TiB", 1 << 40),
+    fn sizes_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("10GiB", Some(10 << 30)),
+            ("32 MiB", Some(32 << 20)),
+            ("5MB", Some(5_000_000)),
+            ("77", Some(77)),
+            ("500KB", Some(500_000)),
+            ("1TiB", Some(1 << 40)),
+            ("", None),
+            ("-1", None),
+            ("1 mb", None),
+            ("99999999999TiB", None),
+            ("1.5GiB", None),
+            ("GiB", None),
         ] {
-            assert_eq!(ByteSize::parse(text), Some(ByteSize(expected)), "{text}");
+            assert_eq!(ByteSize::parse(text).map(|size| size.0), bytes, "{text}");
         }
-        for text in ["", "MiB", "1 mb", "-1", "99999999999TiB"] {
-            assert_eq!(ByteSize::parse(text), None, "{text}");
+        assert_eq!(ByteSize(10 << 30).to_string(), "10GiB");
+    }
+
+    #[test]
+    fn a_setting_is_a_text_or_a_number() {
+        let parse = crate::parse_config::<ByteSize>;
+        assert_eq!(parse("32MiB".into()).ok(), Some(ByteSize(32 << 20)));
+        assert_eq!(parse(4096.into()).ok(), Some(ByteSize(4096)));
+        for wrong in [
+            serde_json::json!(-1),
+            serde_json::json!("much"),
+            serde_json::json!([]),
+        ] {
+            let message = parse(wrong).expect_err("no size").to_string();
+            assert!(message.contains("32MiB"), "{message}");
         }
     }
 }
