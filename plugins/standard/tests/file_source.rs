@@ -446,3 +446,20 @@ async fn without_follow_one_file_is_open_at_a_time_however_many_there_are() {
     task.await.unwrap().unwrap();
     assert_eq!(world.ids().split(' ').count(), 50);
 }
+
+/// All positions are written together: once for each file would be the square of their number.
+#[tokio::test(start_paused = true)]
+async fn the_positions_of_many_files_are_kept_once_a_look() {
+    let mut world = World::new();
+    for id in 1..=50 {
+        world.add(&format!("{id:05}.ndjson"), &line(id));
+    }
+    world.follow("*.ndjson");
+    sleep(SOME_LOOKS).await;
+    assert_eq!(world.ids().split(' ').count(), 50);
+    assert_eq!(world.journal.0.lock().unwrap().saves, 1);
+    world.kill().await;
+    world.read_once("*.ndjson").await.unwrap();
+    assert_eq!(world.ids().split(' ').count(), 50, "nothing twice");
+    assert_eq!(world.journal.0.lock().unwrap().saves, 1, "nothing new");
+}

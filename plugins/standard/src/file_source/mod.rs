@@ -117,10 +117,12 @@ impl Source for FileSource {
         intake.ready(&self.pattern.text);
         let mut run = Run::new(&self, intake, stop, positions);
         run.find_moved(&files).await;
-        match self.follow {
+        let ended = match self.follow {
             true => run.follow().await,
             false => run.read_once(&files).await,
-        }
+        };
+        run.keep().await;
+        ended
     }
 }
 

@@ -19,11 +19,17 @@ use super::tail::Tail;
 /// for a while after it was renamed.
 const QUIET_AFTER: Duration = Duration::from_secs(60);
 
+/// Positions are kept at the end of a look, and within one when this time is over: they are written
+/// as a whole, with all files in it.
+const KEEP_EVERY: Duration = Duration::from_millis(200);
+
 pub struct Run<'a> {
     source: &'a FileSource,
     intake: Intake,
     stop: Stop,
     positions: Positions,
+    /// Since when they are other than those that were kept.
+    changed_at: Option<Instant>,
     /// The files that are read, by identity.
     tails: BTreeMap<String, Tail>,
     /// Files that could not be opened, so that each is reported once.
@@ -37,6 +43,7 @@ impl<'a> Run<'a> {
             intake,
             stop,
             positions,
+            changed_at: None,
             tails: BTreeMap::new(),
             unreadable: BTreeSet::new(),
         }
@@ -98,6 +105,7 @@ impl<'a> Run<'a> {
             if !self.look(&keys(&files)).await? {
                 return Ok(());
             }
+            self.keep().await;
             tokio::select! {
                 () = self.stop.requested() => return Ok(()),
                 () = tokio::time::sleep(self.source.check_every) => {}
@@ -146,7 +154,7 @@ impl<'a> Run<'a> {
             }
             if is_last {
                 self.positions.remove(&key);
-                save(&self.intake, &self.positions).await;
+                self.changed_at.get_or_insert_with(Instant::now);
                 continue;
             }
             if is_gone && tail.offset() != before {
@@ -171,9 +179,19 @@ impl<'a> Run<'a> {
                 return Ok(false);
             }
             self.positions.insert(key.to_owned(), tail.position());
-            save(&self.intake, &self.positions).await;
+            let changed_at = self.changed_at.get_or_insert_with(Instant::now);
+            if changed_at.elapsed() >= KEEP_EVERY {
+                self.keep().await;
+            }
         }
         Ok(true)
+    }
+
+    /// Keep the positions for the next start, if they have changed.
+    pub async fn keep(&mut self) {
+        if self.changed_at.take().is_some() {
+            save(&self.intake, &self.positions).await;
+        }
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Kept {
     pub ids: Vec<String>,
     pub aside: Vec<(String, String)>,
     pub position: Option<Bytes>,
+    /// How often a position was kept.
+    pub saves: u32,
     pub is_full: bool,
     pub notes: Vec<&'static str>,
     pub endpoint: Option<String>,
@@ -57,7 +59,9 @@ impl IntakeBackend for Journal {
     }
 
     fn save(&self, position: Bytes) -> BoxFuture<'_, Result<(), IntakeError>> {
-        self.0.lock().unwrap().position = Some(position);
+        let mut kept = self.0.lock().unwrap();
+        kept.position = Some(position);
+        kept.saves += 1;
         Box::pin(async { Ok(()) })
     }
 }
