@@ -1,8 +1,11 @@
 //! More open connections than anybody needs: the process stays small and goes on serving.
 
+use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -23,6 +26,12 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 const FILES_RESERVED: u64 = 1_000;
 /// What the process may have in memory at most, as everywhere.
 const MEMORY_BYTES_MAX: u64 = 100 << 20;
+/// Bad requests at the same time.
+const BOMBS: usize = 64;
+/// Bytes of a bomb when it is unpacked.
+const BOMB_BYTES: usize = 256 << 20;
+/// Bytes of a head that is too long.
+const HEAD_BYTES: usize = 100_000;
 
 /// Raise this process' limit of open files to what it may be; gives it.
 fn open_files() -> u64 {
@@ -106,4 +115,57 @@ async fn connect(address: String, n: u64) -> Option<TcpStream> {
 fn address_of(sluice: &Sluice) -> String {
     let rest = sluice.endpoint.strip_prefix("http://").expect("plain HTTP");
     rest.split('/').next().expect("an address").to_owned()
+}
+
+/// A body that is a thousand times larger when it is unpacked.
+fn bomb(bytes: usize) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    let zeros = vec![b' '; 1 << 20];
+    for _ in 0..bytes / zeros.len() {
+        packed.write_all(&zeros).expect("memory takes it");
+    }
+    packed.finish().expect("memory takes it")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn packed_bombs_and_huge_heads_are_refused_and_cost_little() {
+    let world = World::new(Settings::default()).await;
+    let sluice = world.start();
+    let bomb = bytes::Bytes::from(bomb(BOMB_BYTES));
+    assert!(bomb.len() * 900 < BOMB_BYTES, "{}", bomb.len());
+    let http = reqwest::Client::new();
+    let mut bad = JoinSet::new();
+    for n in 0..BOMBS {
+        let request = http.post(&sluice.endpoint).bearer_auth("test-token");
+        let request = match n % 2 {
+            0 => request
+                .header("content-encoding", "gzip")
+                .body(bomb.clone()),
+            _ => request.header("x-filler", "x".repeat(HEAD_BYTES)),
+        };
+        bad.spawn(async move { request.send().await.map(|it| it.status().as_u16()) });
+    }
+    let events = envelope(&body((0..BODY).map(event)));
+    while post(&sluice.endpoint, events.clone()).await.0 != 200 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let answers = timeout(PATIENCE, bad.join_all()).await.expect("answers");
+    // A peer that is still sending when it is refused may see its connection cut instead.
+    let odd = answers
+        .iter()
+        .flatten()
+        .filter(|it| ![413, 431, 503].contains(*it));
+    assert_eq!(odd.count(), 0, "{answers:?}");
+    for status in [413, 431] {
+        assert!(
+            answers.iter().flatten().any(|it| *it == status),
+            "{answers:?}"
+        );
+    }
+    let memory = sluice.peak_memory();
+    eprintln!("{} MiB at most", memory >> 20);
+    assert!(memory < 2 * MEMORY_BYTES_MAX, "{memory} bytes");
+    let sent = Sent::below(BODY);
+    world.arrives(sent.delivered).await;
+    world.ends_with(sluice, &sent);
 }

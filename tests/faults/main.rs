@@ -8,7 +8,7 @@
 //! | the sink: down, slow, 429, 401, resets, half answers, one bad document | `sink` |
 //! | no room on the disk | `disk` |
 //! | one bad event among a hundred | `events` |
-//! | ten thousand open connections | `connections` |
+//! | ten thousand open connections, packed bombs, huge heads | `connections` |
 //! | the clock is set back by hours | `clock` |
 //! | what the log says of a batch that was refused and split | `trace` |
 //!

@@ -13,6 +13,7 @@
 
 use std::io::Read;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,10 @@ const UNIT_BYTES: usize = 1024;
 const INLINE_BYTES_MAX: usize = 256 << 10;
 /// Memory set aside for a body that is announced and has not come.
 const RESERVE_BYTES_MAX: usize = 1 << 20;
+/// Inflated in steps of this.
+const INFLATE_BYTES: usize = 64 << 10;
+/// Text shrinks to a twentieth at best; a body that grows more may be a bomb.
+const GROWTH_USUAL: usize = 20;
 /// What Retry-After says when the intake says nothing.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
@@ -62,6 +67,8 @@ pub(crate) struct Webhook<P> {
     protocol: P,
     intake: Intake,
     room: Arc<Semaphore>,
+    /// Turns of those that are taken apart on another thread.
+    decoding: Arc<Semaphore>,
 }
 
 /// Every answer that is not "taken".
@@ -96,6 +103,7 @@ impl<P: Protocol> Webhook<P> {
             protocol,
             intake,
             room: Arc::new(Semaphore::new(units)),
+            decoding: Arc::new(Semaphore::new(processors())),
         }
     }
 
@@ -150,7 +158,9 @@ impl<P: Protocol> Webhook<P> {
                 (self.split(body), hold)
             } else {
                 let webhook = Arc::clone(self);
+                let turn = Arc::clone(&self.decoding).acquire_owned().await;
                 tokio::task::spawn_blocking(move || {
+                    let _turn = turn;
                     webhook
                         .decode(body, &encoding, max, &mut hold)
                         .map(|submission| (submission, hold))
@@ -337,12 +347,19 @@ pub fn set_aside(body: Bytes, reason: &str) -> Submission {
     }
 }
 
+/// How many bodies are taken apart at once: more would only wait for each other, each with a buffer
+/// that grows.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(2, NonZeroUsize::get)
+}
+
 /// The inflated bytes, `None` when they are not gzip. Room is taken as the text grows, so that a
-/// small body cannot claim much at once.
+/// small body cannot claim much at once; one that grows oddly is measured before it is kept.
 fn inflate(body: &[u8], max: usize, hold: &mut Hold) -> Result<Option<Bytes>, Refusal> {
     let mut reader = MultiGzDecoder::new(body);
     let mut inflated = Vec::new();
-    let mut chunk = vec![0; 64 << 10];
+    let mut chunk = vec![0; INFLATE_BYTES];
+    let mut is_measured = false;
     loop {
         let Ok(count) = reader.read(&mut chunk) else {
             return Ok(None);
@@ -350,12 +367,36 @@ fn inflate(body: &[u8], max: usize, hold: &mut Hold) -> Result<Option<Bytes>, Re
         if count == 0 {
             return Ok(Some(inflated.into()));
         }
-        if inflated.len() + count > max {
+        let length = inflated.len() + count;
+        if length > max {
             return Err(Refusal::TooLarge);
         }
-        hold.grow_to(body.len() + inflated.len() + count)?;
+        if !is_measured && length > body.len().saturating_mul(GROWTH_USUAL) {
+            match inflated_length(body, max) {
+                Some(whole) if whole > max => return Err(Refusal::TooLarge),
+                Some(whole) => inflated.reserve_exact(whole - inflated.len()),
+                None => return Ok(None),
+            }
+            is_measured = true;
+        }
+        hold.grow_to(body.len() + length)?;
         inflated.extend_from_slice(&chunk[..count]);
     }
+}
+
+/// How long it is when it is inflated, or how far that is above `max`; `None` when it is not gzip.
+fn inflated_length(body: &[u8], max: usize) -> Option<usize> {
+    let mut reader = MultiGzDecoder::new(body);
+    let mut chunk = vec![0; INFLATE_BYTES];
+    let mut length = 0;
+    while length <= max {
+        match reader.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(_) => return None,
+        }
+    }
+    Some(length)
 }
 
 impl From<IntakeError> for Refusal {

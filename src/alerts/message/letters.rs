@@ -7,6 +7,7 @@ use super::{Context, Text};
 use crate::alerts::observe::{Leaving, leaving};
 use crate::alerts::policy::{Counts, News};
 use crate::config::ByteSize;
+use crate::engine::dead_letters::source_of;
 
 impl Context<'_> {
     pub(super) fn dead_letters(
@@ -39,17 +40,7 @@ impl Context<'_> {
             ),
             what,
             facts,
-            steps: vec![
-                format!(
-                    "Look at them: {}",
-                    self.command(&format!("dead-letters list --connector {key}"))
-                ),
-                "Mend the rule that the reasons point at.".to_owned(),
-                format!(
-                    "Send them again: {}",
-                    self.command(&format!("dead-letters replay --connector {key}"))
-                ),
-            ],
+            steps: self.with_letters("Look at them", &key),
         }
     }
 
@@ -124,17 +115,42 @@ impl Context<'_> {
     }
 
     fn before_they_leave(&self, owner: &str, limit: &str) -> Vec<String> {
-        let letters =
-            |what: &str| self.command(&format!("dead-letters {what} --connector {owner}"));
-        vec![
-            format!("Look at those that are there: {}", letters("list")),
-            format!(
-                "Mend what the reasons point at, then send them again: {}",
-                letters("replay")
-            ),
-            format!("Or keep them elsewhere: {}", letters("export")),
-            format!("To win time: raise `journal.dead_letters.{limit}` and reload."),
-        ]
+        let mut steps = self.with_letters("Look at those that are there", owner);
+        if source_of(owner).is_none() {
+            steps.push(format!(
+                "Or keep them elsewhere: {}",
+                self.on_letters("export", owner)
+            ));
+        }
+        steps.push(format!(
+            "To win time: raise `journal.dead_letters.{limit}` and reload."
+        ));
+        steps
+    }
+
+    /// What brings letters on their way: a mended rule, and for what was no event its own way in.
+    fn with_letters(&self, look: &str, owner: &str) -> Vec<String> {
+        let mut steps = vec![format!("{look}: {}", self.on_letters("list", owner))];
+        if source_of(owner).is_some() {
+            steps.push(format!(
+                "They were no events when they came, so no rule can run on them. Take them out: {}",
+                self.on_letters("export", owner)
+            ));
+            steps.push(
+                "Mend them, or who sends them, and send them to the source again.".to_owned(),
+            );
+        } else {
+            steps.push("Mend the rule that the reasons point at.".to_owned());
+            steps.push(format!(
+                "Send them again: {}",
+                self.on_letters("replay", owner)
+            ));
+        }
+        steps
+    }
+
+    fn on_letters(&self, what: &str, owner: &str) -> String {
+        self.command(&format!("dead-letters {what} --connector {owner}"))
     }
 
     pub(super) fn gone(&self, name: &str, is_damage: bool, by: &Counts, since_ms: i64) -> Text {
