@@ -11,7 +11,7 @@
 //! | mapping files in the program | | [`register_mappings!`] |
 //! | a demo | | [`register_demo!`] |
 //!
-//! Tests of a plugin call [`conformance`](crate::conformance) (cargo feature `conformance`).
+//! Tests of a plugin call the kit in the module `conformance` (cargo feature `conformance`).
 
 #![deny(missing_docs)]
 

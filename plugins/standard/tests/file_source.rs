@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use sluice_sdk::{Intake, SourceError, Stop};
 use sluice_standard as _;
@@ -462,4 +463,97 @@ async fn the_positions_of_many_files_are_kept_once_a_look() {
     world.read_once("*.ndjson").await.unwrap();
     assert_eq!(world.ids().split(' ').count(), 50, "nothing twice");
     assert_eq!(world.journal.0.lock().unwrap().saves, 1, "nothing new");
+}
+
+/// What may happen around a file that is followed.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Write,
+    /// The first half of a line; the next write begins with the other half.
+    WriteHalf,
+    Rotate,
+    /// The source looks meanwhile.
+    Wait,
+    Restart,
+    Kill,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => Just(Step::Write),
+        1 => Just(Step::WriteHalf),
+        2 => Just(Step::Rotate),
+        3 => Just(Step::Wait),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Kill),
+    ];
+    prop::collection::vec(step, 1..25)
+}
+
+/// Take the steps; ids of the whole lines that were written.
+async fn take(world: &mut World, steps: &[Step]) -> Vec<String> {
+    let (mut written, mut half, mut rotations) = (Vec::new(), String::new(), 0);
+    world.follow("log*");
+    for step in steps {
+        match step {
+            Step::Write | Step::WriteHalf if !half.is_empty() => {
+                world.add("log", &std::mem::take(&mut half));
+            }
+            Step::Write | Step::WriteHalf => {
+                let id = written.len() as u32 + 1;
+                written.push(id.to_string());
+                let text = line(id);
+                let middle = match step {
+                    Step::WriteHalf => text.len() / 2,
+                    _ => text.len(),
+                };
+                world.add("log", &text[..middle]);
+                text[middle..].clone_into(&mut half);
+            }
+            // Programs rotate between two lines.
+            Step::Rotate if half.is_empty() && world.path("log").exists() => {
+                rotations += 1;
+                world.rename("log", &format!("log.{rotations}"));
+            }
+            Step::Rotate => {}
+            Step::Wait => sleep(SOME_LOOKS).await,
+            Step::Restart => {
+                world.stop().await;
+                world.follow("log*");
+            }
+            Step::Kill => {
+                world.kill().await;
+                world.follow("log*");
+            }
+        }
+    }
+    world.add("log", &half);
+    sleep(SOME_LOOKS).await;
+    world.stop().await;
+    written
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn whatever_happens_every_line_comes_and_after_clean_stops_none_twice(steps in steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut world = World::new();
+            let written = take(&mut world, &steps).await;
+            let mut came: Vec<String> = world.journal.0.lock().unwrap().ids.clone();
+            came.sort_by_key(|id| id.parse::<u32>().unwrap());
+            if steps.iter().any(|step| matches!(step, Step::Kill)) {
+                came.dedup();
+            }
+            prop_assert_eq!(came, written);
+            prop_assert_eq!(world.aside(), []);
+            Ok(())
+        })?;
+    }
 }

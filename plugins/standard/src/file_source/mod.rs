@@ -40,8 +40,10 @@ pub struct FileSourceConfig {
     pub path: String,
     /// Go on at the end and wait for more lines and files, as `tail -F` does. A last line without its
     /// newline waits for it. Files may be rotated by renaming them: the old one is read on until
-    /// nothing was added to it for a minute. Cutting them off works too, but what was written between
-    /// the last look and the cut is gone. Default false: the source ends with the files.
+    /// nothing was added to it for a minute. A pattern that fits the renamed ones too (`app.log*`)
+    /// misses none, however fast they follow each other and while sluice is down. Cutting them off
+    /// works too, but what was written between the last look and the cut is gone. Default false: the
+    /// source ends with the files.
     #[serde(default)]
     #[schemars(example = true)]
     pub follow: bool,
