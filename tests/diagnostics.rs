@@ -16,6 +16,7 @@ const WITHOUT_EXAMPLE: &[&str] = &[
     "too-large",
     "bad-schema",
     "missing-variable",
+    "unreadable-secret",
     "no-tests",
     "no-event",
     "no-catalogue",

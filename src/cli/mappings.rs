@@ -10,7 +10,7 @@ use super::follow::{FollowArgs, Followed};
 use super::output;
 use crate::diagnostics::{Diagnostic, Files, Format, has_errors};
 use crate::engine::prepare::rules;
-use crate::mapping::{self, Mapping, Options, Reference, Target};
+use crate::mapping::{self, FOLDER, Mapping, Options, Reference, Target};
 
 /// `--mappings`, `--include`, `--config`: the same for every command that runs rules.
 #[derive(clap::Args, Debug)]
@@ -117,12 +117,9 @@ pub fn load(
     mapping::load(&references, files, target, options, diagnostics)
 }
 
-/// Where mappings and their tests are when nothing is said.
-pub const FOLDER: &str = "mappings";
-
 /// The folder `mappings` if it holds mapping files, otherwise the only built-in set.
 fn default_reference() -> Result<String, String> {
-    if holds_mappings(Path::new(FOLDER)) {
+    if !mapping::files_in(Path::new(FOLDER)).is_empty() {
         return Ok(FOLDER.to_owned());
     }
     let sets = top_sets();
@@ -153,15 +150,4 @@ pub fn top_sets() -> Vec<String> {
         .into_iter()
         .map(|set| set.name.to_owned())
         .collect()
-}
-
-/// Whether a folder has mapping files directly in it.
-pub fn holds_mappings(folder: &Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|entries| {
-        entries.flatten().any(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            (name.ends_with(".yaml") || name.ends_with(".yml")) && !name.contains(".test.")
-        })
-    })
 }

@@ -35,7 +35,7 @@ pub struct ResumeArgs {
 struct Which {
     /// The connector.
     #[arg(value_name = "CONNECTOR")]
-    connector: String,
+    connector: Option<String>,
     /// The config file.
     #[arg(short, long, default_value = "sluice.yaml", value_name = "FILE")]
     config: PathBuf,
@@ -55,10 +55,16 @@ fn run(which: &Which, is_paused: bool, colour: bool) -> ExitCode {
     let Some(config) = load_config(&which.config, colour) else {
         return output::problems();
     };
-    let name = &which.connector;
+    let known: Vec<&str> = config.connectors.keys().map(String::as_str).collect();
+    let Some(name) = &which.connector else {
+        return output::wrong_use(&format!(
+            "which connector? {} has `{}`",
+            which.config.display(),
+            known.join("`, `")
+        ));
+    };
     if !config.connectors.contains_key(name) {
-        let near = did_you_mean(name, config.connectors.keys().map(String::as_str));
-        let known: Vec<&str> = config.connectors.keys().map(String::as_str).collect();
+        let near = did_you_mean(name, known.iter().copied());
         return output::wrong_use(&format!(
             "there is no connector `{name}`; there is `{}`. {near}",
             known.join("`, `")

@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use sluice_sdk::typed;
+
 use super::{mappings, output};
-use crate::config::Mode;
+use crate::config::{ConnectorConfig, Mode};
 use crate::diagnostics::{Diagnostic, Files, Format, has_errors, parse_yaml};
-use crate::engine::prepare::prepare;
+use crate::engine::prepare::{PreparedConnector, prepare};
 use crate::mapping::Options;
 
 /// Check a config with its mappings, or mappings alone. Needs no network and no secrets.
@@ -41,6 +43,12 @@ pub fn run(args: &Args) -> ExitCode {
         .iter()
         .flat_map(|path| configs_in(path))
         .collect();
+    if let Some(test) = paths.iter().find(|path| is_test(path)) {
+        return output::wrong_use(&format!(
+            "{test} holds tests of mappings; {} runs them",
+            typed(&format!("test {test}"))
+        ));
+    }
     for path in &paths {
         let mut found = Vec::new();
         let summary = if is_mapping(path) {
@@ -95,6 +103,11 @@ fn is_config(path: &Path) -> bool {
         .is_ok_and(|root| root.get("sources").is_some() || root.get("connectors").is_some())
 }
 
+fn is_test(path: &str) -> bool {
+    let is_named = |end: &str| path.ends_with(end);
+    (is_named(".test.yaml") || is_named(".test.yml")) && Path::new(path).is_file()
+}
+
 /// A folder, a built-in set, or a file with a mapping's keys.
 fn is_mapping(path: &str) -> bool {
     if path.starts_with("builtin:") || Path::new(path).is_dir() {
@@ -137,10 +150,32 @@ fn check_config(
         .iter()
         .map(|connector| connector.mapping.rules().len())
         .sum();
+    let connectors: String = prepared
+        .connectors
+        .iter()
+        .map(|one| line(&config.connectors[&one.name], one))
+        .collect();
     Some(format!(
-        "{}, {}, {}",
+        "{}, {}, {}{connectors}",
         output::number(config.sources.len(), "source"),
         output::number(config.connectors.len(), "connector"),
         output::number(rules, "rule")
     ))
+}
+
+/// Which way a connector goes, and by whose rules.
+fn line(connector: &ConnectorConfig, prepared: &PreparedConnector) -> String {
+    let mappings: Vec<&str> = connector
+        .mappings
+        .iter()
+        .map(|(text, _)| text.as_str())
+        .collect();
+    format!(
+        "\n  {}: {} to {} by {} ({})",
+        prepared.name,
+        connector.source,
+        connector.sink.plugin.name,
+        mappings.join(", "),
+        output::number(prepared.mapping.rules().len(), "rule")
+    )
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Mode;
-use crate::diagnostics::{Diagnostic, Kind, Node};
+use crate::diagnostics::{Diagnostic, Kind, Node, Span};
 
 /// JSON with the values filled in, and what is known of the places where they stood.
 pub(super) struct Resolved {
@@ -69,6 +69,12 @@ impl Resolver<'_> {
                 self.open.push(pointer.to_owned());
                 Value::String(value.clone())
             }
+            Kind::Text { value, .. }
+                if self.is_secret(node) && self.is_without_braces(node, value) =>
+            {
+                self.open.push(pointer.to_owned());
+                Value::String(value.clone())
+            }
             Kind::Text { value, .. } => match self.text(node, value) {
                 Text::Plain(text) => Value::String(text),
                 Text::Filled(text) if text.is_empty() => Value::Null,
@@ -88,6 +94,10 @@ impl Resolver<'_> {
                     .map(|(at, item)| self.node(item, &format!("{pointer}/{at}")))
                     .collect(),
             ),
+            Kind::Map(entries) if self.is_without_dollar(node) => {
+                self.open.push(pointer.to_owned());
+                Value::String(format!("${{{}}}", entries[0].key))
+            }
             Kind::Map(entries) => {
                 let mut map = Map::new();
                 for entry in entries {
@@ -152,6 +162,40 @@ impl Resolver<'_> {
             (false, true) => Text::Filled(out),
             (false, false) => Text::Plain(out),
         }
+    }
+
+    /// `$NAME` where a secret stands; told.
+    fn is_without_braces(&mut self, node: &Node, text: &str) -> bool {
+        let Some(name) = text.strip_prefix('$').filter(|name| is_name(name)) else {
+            return false;
+        };
+        self.meant(
+            node.span,
+            format!("`${name}` is taken as it stands here"),
+            name,
+        );
+        true
+    }
+
+    /// `{NAME}`, which YAML reads as a map; told.
+    fn is_without_dollar(&mut self, node: &Node) -> bool {
+        let Some([entry]) = node.as_map() else {
+            return false;
+        };
+        let is_shouted = |name: &str| is_name(name) && !name.contains(|c: char| c.is_lowercase());
+        if !matches!(entry.value.kind, Kind::Null) || !is_shouted(&entry.key) {
+            return false;
+        }
+        let message = format!("`{{{}}}` is a map in YAML", entry.key);
+        self.meant(node.span, message, &entry.key);
+        true
+    }
+
+    fn meant(&mut self, span: Span, message: String, name: &str) {
+        self.diagnostics.push(
+            Diagnostic::error("bad-placeholder", span, message)
+                .label(format!("did you mean `${{{name}}}`?")),
+        );
     }
 
     fn is_secret(&self, node: &Node) -> bool {

@@ -34,7 +34,8 @@ fn by_name<'a>(node: &'a Node, names: &[String], found: &mut Vec<&'a Node>) {
     match &node.kind {
         Kind::Map(entries) => {
             for entry in entries {
-                if names.contains(&entry.key) {
+                let is_one = !is_map(&entry.value) && sounds_secret(&entry.key);
+                if names.contains(&entry.key) || is_one {
                     scalars(&entry.value, found);
                 } else {
                     by_name(&entry.value, names, found);
@@ -42,6 +43,56 @@ fn by_name<'a>(node: &'a Node, names: &[String], found: &mut Vec<&'a Node>) {
             }
         }
         Kind::List(items) => items.iter().for_each(|item| by_name(item, names, found)),
+        _ => {}
+    }
+}
+
+fn is_map(node: &Node) -> bool {
+    matches!(node.kind, Kind::Map(_))
+}
+
+/// Whether a key that no schema knows is likely to hold a secret.
+fn sounds_secret(key: &str) -> bool {
+    let key = key.to_lowercase();
+    let words = [
+        "secret",
+        "token",
+        "password",
+        "credential",
+        "_key",
+        "apikey",
+    ];
+    words.iter().any(|word| key.contains(word))
+}
+
+/// The paths of secrets that are in files.
+pub(super) fn files(root: &Node) -> Vec<&Node> {
+    let mut found = Vec::new();
+    paths(root, &all_secret_keys(), &mut found);
+    found
+}
+
+fn paths<'a>(node: &'a Node, names: &[String], found: &mut Vec<&'a Node>) {
+    match &node.kind {
+        Kind::Map(entries) => {
+            for entry in entries {
+                if names.contains(&entry.key) {
+                    files_in(&entry.value, found);
+                } else {
+                    paths(&entry.value, names, found);
+                }
+            }
+        }
+        Kind::List(items) => items.iter().for_each(|item| paths(item, names, found)),
+        _ => {}
+    }
+}
+
+/// `{file: path}`, or those of a list.
+fn files_in<'a>(node: &'a Node, found: &mut Vec<&'a Node>) {
+    match &node.kind {
+        Kind::List(items) => items.iter().for_each(|item| files_in(item, found)),
+        Kind::Map(entries) if entries.len() == 1 => found.extend(node.get("file")),
         _ => {}
     }
 }

@@ -121,7 +121,7 @@ impl Section<'_> {
             | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
                 let known = here.map(|at| properties(schema, at)).unwrap_or_default();
                 for key in unexpected {
-                    diagnostics.push(self.unknown_key(&pointer, key, &known));
+                    diagnostics.push(self.unknown_key(schema, &pointer, key, &known));
                 }
             }
             ValidationErrorKind::Required { property } => {
@@ -156,12 +156,53 @@ impl Section<'_> {
         }
     }
 
-    fn unknown_key(&self, pointer: &str, key: &str, known: &[String]) -> Diagnostic {
+    /// Where a key belongs that stands a level too low or too high, or nothing.
+    fn other_level(&self, schema: &Value, pointer: &str, key: &str) -> String {
+        let above = match pointer.rsplit_once('/') {
+            Some((above, _)) => schema_at(schema, above)
+                .filter(|at| properties(schema, at).iter().any(|known| known == key))
+                .map(|_| self.called(above)),
+            None => self.above(key),
+        };
+        if let Some(above) = above {
+            return format!("it belongs one level up, to {above}");
+        }
+        let Some(here) = schema_at(schema, pointer) else {
+            return String::new();
+        };
+        let below = properties(schema, here).into_iter().find(|name| {
+            let inner = property(schema, here, name).map(|inner| properties(schema, inner));
+            inner.is_some_and(|inner| inner.iter().any(|known| known == key))
+        });
+        below.map_or_else(String::new, |name| format!("it belongs under `{name}`"))
+    }
+
+    /// The section around this one, if it has the key.
+    fn above(&self, key: &str) -> Option<String> {
+        let connector = self.pointer.strip_suffix("/sink")?;
+        let schema = super::schema::connector_schema();
+        let has_it = properties(&schema, &schema)
+            .iter()
+            .any(|known| known == key);
+        let name = connector.rsplit('/').next().unwrap_or_default();
+        has_it.then(|| format!("connector `{name}`"))
+    }
+
+    fn unknown_key(
+        &self,
+        schema: &Value,
+        pointer: &str,
+        key: &str,
+        known: &[String],
+    ) -> Diagnostic {
         let span = self
             .node(pointer)
             .entry(key)
             .map_or_else(|| self.place(pointer), |entry| entry.key_span);
-        let suggestion = did_you_mean(key, known.iter().map(String::as_str));
+        let suggestion = match did_you_mean(key, known.iter().map(String::as_str)) {
+            hint if hint.is_empty() => self.other_level(schema, pointer, key),
+            hint => hint,
+        };
         let mut sorted = known.to_vec();
         sorted.sort();
         Diagnostic::error(

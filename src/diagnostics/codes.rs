@@ -66,7 +66,7 @@ pub static CODES: &[Code] = &[
     code("missing-file", "Nothing is there under this name."),
     lint(
         "unread-folder",
-        "A folder beside the mapping files holds more of them, and nothing reads it: a folder means the files that lie directly in it.",
+        "A folder beside the mapping files holds more of them, and nothing reads it: a folder means the files that lie directly in it. The same is told of the folder `mappings` beside a config when no connector names it.",
     ),
     code(
         "unknown-builtin",
@@ -110,6 +110,10 @@ pub static CODES: &[Code] = &[
     code(
         "duplicate-name",
         "Two files of one folder have a rule, template or table of the same name. Only an import may lay one over the other.",
+    ),
+    lint(
+        "no-identity",
+        "The document of a connector's rule has no identity for its sink. After a crash the last unconfirmed documents are sent again, and the sink cannot recognise them: each counts twice. The built-in templates bring one: `$extends` one of them, or make it of the event's id.",
     ),
     code("missing-on", "The rule does not say which events it is on."),
     code(
@@ -245,12 +249,16 @@ pub static CODES: &[Code] = &[
     ),
     code("empty-config", "The config is empty."),
     code(
+        "unreadable-secret",
+        "The file of a secret (`token: { file: … }`) cannot be read or is empty. Looked at when it starts and at each reload, not by `validate`, which needs no secrets. Create it, or let the user that runs this read it.",
+    ),
+    code(
         "missing-variable",
-        "An environment variable has no value and the config gives no default.",
+        "An environment variable has no value and the config gives no default. Set it where the program is started (`export NAME=…`, the `EnvironmentFile` of a service), or write `${NAME:-default}` for what is no secret. `validate` does not ask for values.",
     ),
     code(
         "bad-placeholder",
-        "The text in `${…}` is no name of a variable.",
+        "A variable is written `${NAME}` or `${NAME:-default}`. Either the text in the braces is no name, or one of the two signs is missing: `$NAME` would be taken as it stands, `{NAME}` is a map in YAML.",
     ),
     code("invalid-value", "The value does not fit the setting."),
     code(

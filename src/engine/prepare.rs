@@ -1,7 +1,7 @@
 //! From a config file to everything that is needed to run: config, and each connector's rules,
 //! checked against what its source brings and its sink takes. Touches neither network nor journal.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -89,16 +89,12 @@ fn connectors(
         .filter(|one| one.allowed.is_some())
         .cloned()
         .collect();
+    let mut told: Vec<Vec<Diagnostic>> = Vec::new();
     for (name, connector) in &config.connectors {
         let known = files.ids().count();
         let mut found = Vec::new();
         let mapping = rules(config, name, connector, files, &mut found);
-        // What the connector allowed of the config is used as well.
-        let mut allows = connector.allows.clone();
-        allows.apply(&mut found);
-        allows.apply(&mut allowed_already);
-        allows.report_unused(&mut found);
-        diagnostics.append(&mut found);
+        told.push(found);
         if let Some(mapping) = mapping {
             connectors.push(PreparedConnector {
                 name: name.clone(),
@@ -107,7 +103,37 @@ fn connectors(
             });
         }
     }
+    if let Some(first) = told.first_mut() {
+        first.extend(unread_mappings(config, files));
+    }
+    for (connector, mut found) in config.connectors.values().zip(told) {
+        // What the connector allowed of the config is used as well.
+        let mut allows = connector.allows.clone();
+        allows.apply(&mut found);
+        allows.apply(&mut allowed_already);
+        allows.report_unused(&mut found);
+        diagnostics.append(&mut found);
+    }
     connectors
+}
+
+/// The folder for mappings of one's own beside the config, when nothing of it was read.
+fn unread_mappings(config: &Config, files: &Files) -> Option<Diagnostic> {
+    let folder = mapping::normal(&config.folder.join(mapping::FOLDER));
+    let own = mapping::files_in(&folder);
+    let is_read = |path: &PathBuf| files.ids().any(|id| files.path(id) == Some(path));
+    if own.is_empty() || own.iter().any(is_read) {
+        return None;
+    }
+    let (_, span) = config.connectors.values().next()?.mappings.first()?;
+    let message = format!(
+        "no connector names the folder {}, so its rules do not run",
+        folder.display()
+    );
+    Some(
+        Diagnostic::warning("unread-folder", *span, message)
+            .label(format!("to run them say `mappings: {}`", mapping::FOLDER)),
+    )
 }
 
 /// The rules of one connector, against what its source brings and its sink takes. `None` comes with an
@@ -153,6 +179,7 @@ pub fn rules(
         when: when.map(|(when, _)| when),
         identity_suffix: (connector.message_id == MessageId::Connector).then(|| name.to_owned()),
         personal: connector.personal.clone(),
+        is_for_sink: true,
     };
     mapping::load(&references, files, Some(target), options, diagnostics)
 }

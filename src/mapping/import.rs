@@ -89,6 +89,16 @@ pub struct Loader<'a> {
     stack: Vec<Vec<Place>>,
 }
 
+/// Where mappings of one's own and their tests are when nothing is said.
+pub const FOLDER: &str = "mappings";
+
+/// The mapping files that lie directly in a folder.
+pub fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut files = list(folder);
+    files.retain(|path| path.is_file() && is_mapping_file(path));
+    files
+}
+
 /// Whether a name is a mapping file and not a test.
 pub fn is_mapping_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -163,10 +173,7 @@ impl<'a> Loader<'a> {
             return vec![Place::Disk(normal(path))];
         }
         let mut found: Vec<PathBuf> = if path.is_dir() {
-            list(path)
-                .into_iter()
-                .filter(|path| path.is_file() && is_mapping_file(path))
-                .collect()
+            files_in(path)
         } else if text.contains(['*', '?', '{']) {
             glob(path)
         } else {
@@ -339,10 +346,7 @@ pub fn unread_folders(loader: &mut Loader<'_>, text: &str, base: &Path, span: Op
     below.retain(|path| path.is_dir());
     below.sort();
     for folder in below {
-        let files: Vec<PathBuf> = list(&folder)
-            .into_iter()
-            .filter(|path| path.is_file() && is_mapping_file(path))
-            .collect();
+        let files = files_in(&folder);
         let is_read = |path: &PathBuf| loader.modules.contains_key(&Place::Disk(normal(path)));
         let is_meant = files.iter().any(|path| is_read(path) || imports(path));
         if files.is_empty() || is_meant {

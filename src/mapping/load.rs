@@ -55,6 +55,9 @@ pub fn load(
     if let (Some(mapping), Some((when, span))) = (&mapping, when) {
         selection(mapping, &when, span, &mut found);
     }
+    if let Some(mapping) = mapping.as_ref().filter(|it| it.options.is_for_sink) {
+        check::identity(mapping, &mut found);
+    }
     allows.apply(&mut found);
     allows.report_unused(&mut found);
     let has_errors = crate::diagnostics::has_errors(&found);
@@ -145,28 +148,36 @@ fn read(
 
 /// A `for` that speaks of other plugins than the connector has.
 fn other_target(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) {
-    let mut tell = |(name, span): &(String, Span), what: &str| {
+    let mut tell = |(name, span): &(String, Span), what: &str, known: Vec<&str>| {
+        let hint = match did_you_mean(name, known.iter().copied()) {
+            hint if hint.is_empty() || known.contains(&name.as_str()) => {
+                "the connector's own counts".to_owned()
+            }
+            hint => hint,
+        };
         diagnostics.push(
             Diagnostic::warning(
                 "other-target",
                 *span,
                 format!("this is written for the {what} `{name}`; here it is used with another"),
             )
-            .label("the connector's own counts"),
+            .label(hint),
         );
     };
     if let (Some(source), Some(own)) = (&set.source, target.catalogue) {
         let meant = sources().into_iter().find(|plugin| plugin.name == source.0);
         let catalogue = meant.and_then(|plugin| plugin.catalogue).map(|it| it());
         if catalogue.is_none_or(|catalogue| !std::ptr::eq(catalogue, own)) {
-            tell(source, "source");
+            let known = sources().iter().map(|one| one.name).collect();
+            tell(source, "source", known);
         }
     }
     if let (Some(sink), Some(own)) = (&set.sink, target.document) {
         let meant = sinks().into_iter().find(|plugin| plugin.name == sink.0);
         let document = meant.and_then(|plugin| plugin.document);
         if document.is_none_or(|document| !std::ptr::eq(document, own)) {
-            tell(sink, "sink");
+            let known = sinks().iter().map(|one| one.name).collect();
+            tell(sink, "sink", known);
         }
     }
 }
@@ -387,10 +398,15 @@ fn compile_rule(
                     top.span,
                     "this rule says not which events it is on",
                 )
-                .label(nearest(&part.name, imported).map_or_else(
-                    || "add `on: a.type.or.*`".to_owned(),
-                    |name| format!("did you mean to lay it over `{name}`?"),
-                )),
+                .label(match nearest(&part.name, imported) {
+                    Some(name) => format!("did you mean to lay it over `{name}`?"),
+                    None => match super::sets::with_rule(&part.name) {
+                        Some(set) => format!(
+                            "to change the rule of this name, say `import: [builtin:{set}]` at the top"
+                        ),
+                        None => "add `on: a.type.or.*`".to_owned(),
+                    },
+                }),
             );
             // What else it lacks may well stand in the rule that was meant.
             return None;

@@ -61,13 +61,14 @@ pub use self::compiled::Mapper;
 pub use self::convert::ROWS as CONVERSIONS;
 pub use self::exposure::Exposure;
 pub use self::expression::Expression;
+pub use self::import::{FOLDER, files_in, normal};
 pub use self::load::load;
 pub use self::outcome::{
     Explained, Field, LookedAt, Mapped, MappedDocument, Output, Read, RuleInfo, Stopped,
 };
 pub use self::personal::{PersonalRules, Treatment};
 pub use self::ready::rule_for;
-pub use self::run::Mapping;
+pub use self::run::{Mapping, NOT_OPTED_IN};
 pub use self::sets::{builtin_sets, made_for};
 
 /// Something that names mapping files.
@@ -105,4 +106,7 @@ pub struct Options {
     pub when_place: Option<Span>,
     /// What rules may see of personal fields.
     pub personal: PersonalRules,
+    /// Whether the documents go to the sink as they are: a connector's do, those of mappings that
+    /// are looked at alone may be completed by what is laid over them.
+    pub is_for_sink: bool,
 }

@@ -21,8 +21,11 @@ pub(super) const NOT_WHEN: &str = "when";
 
 /// Why an event is skipped whose rule nobody opted in to.
 pub(super) fn not_opted_in(reason: &str) -> String {
-    format!("not opted in: {reason}")
+    format!("{NOT_OPTED_IN}: {reason}")
 }
+
+/// How its reason begins.
+pub const NOT_OPTED_IN: &str = "not opted in";
 
 /// Rules, ready to run.
 pub struct Mapping {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::diagnostics::{Files, parse_yaml};
+use crate::diagnostics::{Files, Node, parse_yaml};
 
 /// By path, which begins with the name of the set.
 static FILES: LazyLock<BTreeMap<PathBuf, &'static str>> = LazyLock::new(|| {
@@ -40,16 +40,33 @@ pub fn below(path: &Path) -> impl Iterator<Item = &'static Path> {
 /// The source and the sink that the files of a set are written for, as far as they say it.
 pub fn made_for(set: &str) -> (Option<String>, Option<String>) {
     let mut found = (None, None);
-    for path in directly_in(Path::new(set)) {
-        let mut files = Files::default();
-        let file = files.add("", None, text(path).unwrap_or_default().to_owned());
-        let Ok(root) = parse_yaml(file, &files) else {
-            continue;
-        };
+    for root in trees(set) {
         let named = |key: &str| root.get("for")?.get(key)?.as_str().map(str::to_owned);
         found = (found.0.or(named("source")), found.1.or(named("sink")));
     }
     found
+}
+
+/// A set that has a rule of this name; overlays do not count.
+pub fn with_rule(name: &str) -> Option<&'static str> {
+    let has_it = |root: Node| {
+        root.get("rules")
+            .and_then(|rules| rules.get(name))
+            .is_some()
+    };
+    sluice_sdk::mapping_sets()
+        .into_iter()
+        .map(|set| set.name)
+        .find(|set| trees(set).any(has_it))
+}
+
+/// The files that lie directly in a set, read.
+fn trees(set: &str) -> impl Iterator<Item = Node> {
+    directly_in(Path::new(set)).filter_map(|path| {
+        let mut files = Files::default();
+        let file = files.add("", None, text(path)?.to_owned());
+        parse_yaml(file, &files).ok()
+    })
 }
 
 /// Names of the sets in the program, overlays included, sorted.

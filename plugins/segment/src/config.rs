@@ -179,12 +179,22 @@ fn endpoint_url(text: &str) -> Result<Url, ConfigError> {
 /// A web address without secrets and parameters.
 fn web_address(key: &str, text: &str) -> Result<Url, ConfigError> {
     let wrong = |message: &str| ConfigError::at(key, message);
-    let url = Url::parse(text.trim()).map_err(|error| {
+    let text = text.trim();
+    let url = Url::parse(text);
+    if url
+        .as_ref()
+        .map_or(!text.contains("://"), |url| !url.has_host())
+    {
+        return Err(wrong(&format!(
+            "expected an address that begins with https:// or http://, such as http://{text}"
+        )));
+    }
+    let url = url.map_err(|error| {
         wrong(&format!(
             "expected a web address such as https://host: {error}"
         ))
     })?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+    if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong(
             "expected an address that begins with https:// or http://",
         ));

@@ -15,7 +15,7 @@ use super::follow::written;
 use super::mappings::{self, Choice, Chosen};
 use super::output::{self, Shape};
 use crate::diagnostics::did_you_mean;
-use crate::mapping::{Explained, Mapped, Mapping};
+use crate::mapping::{Explained, Mapped, Mapping, NOT_OPTED_IN};
 
 /// Show what events become: the rule that runs, and the documents it makes.
 #[derive(clap::Args, Debug)]
@@ -172,6 +172,12 @@ impl Show<'_> {
             Mapped::Skipped { reason, rule } => {
                 let text = output::paint("33", &format!("is skipped: {reason}"));
                 let _ = writeln!(out, "  {text}{}", by(rule.as_ref()));
+                if reason.starts_with(NOT_OPTED_IN) {
+                    let _ = writeln!(
+                        out,
+                        "  `--include {title}` opts it in here, `events.include` of a connector for good"
+                    );
+                }
             }
             Mapped::Dead {
                 reason,

@@ -17,6 +17,9 @@ pub fn human(report: &TestReport, files: &Files) -> String {
         for difference in &case.differences {
             out.push_str(&lines(difference, files));
         }
+        if let Some(hint) = &case.hint {
+            let _ = writeln!(out, "  = {hint}");
+        }
         out.push('\n');
     }
     let (passed, failed) = counts(report);

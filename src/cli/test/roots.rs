@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::follow::Followed;
-use crate::cli::mappings::{self, FOLDER};
+use crate::cli::mappings;
 use crate::config::ConnectorConfig;
+use crate::mapping::FOLDER;
 use crate::mapping::testing::TestRoot;
 
 /// The places that were named; otherwise those of the config's mappings and the folder `mappings`;

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use crate::cli::mappings::FOLDER;
 use crate::cli::output;
+use crate::mapping::FOLDER;
 
 /// How often files are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(300);

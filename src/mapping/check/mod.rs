@@ -16,6 +16,7 @@ mod events;
 mod facts;
 mod findings;
 mod flow;
+mod identity;
 mod rules;
 mod values;
 mod wants;
@@ -32,6 +33,7 @@ use super::personal::PersonalData;
 use super::plan::{Action, Rule};
 use crate::diagnostics::Diagnostic;
 
+pub use self::identity::identity;
 pub use events::{FieldUses, check_when, is_named, types_of, unknown_types};
 pub use rules::{omits, unreachable, unused};
 

@@ -4,6 +4,7 @@ use serde_json::Value;
 use sluice_sdk::EventPlaces;
 
 use super::super::merge::is_omit;
+use super::super::run::NOT_OPTED_IN;
 use super::super::syntax::wrong_type;
 use super::super::{Explained, Mapped, Mapping};
 use super::compare::compare;
@@ -21,6 +22,22 @@ pub struct Tried {
     pub rule: Option<String>,
     /// Where that is not what was expected.
     pub differences: Vec<Difference>,
+}
+
+impl Tried {
+    /// What may be the matter.
+    pub fn hint(&self) -> Option<String> {
+        let Mapped::Skipped { reason, .. } = &self.explained.outcome else {
+            return None;
+        };
+        let is_opt_in = reason.starts_with(NOT_OPTED_IN) && !self.differences.is_empty();
+        is_opt_in.then(|| {
+            format!(
+                "to opt in, put `events: {{ include: [{}] }}` at the top of the test file",
+                self.event_type
+            )
+        })
+    }
 }
 
 /// Run a case. `None` comes with an error: its event cannot be made.

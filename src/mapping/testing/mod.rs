@@ -55,6 +55,8 @@ pub struct CaseResult {
     pub rule: Option<String>,
     /// The event's type.
     pub event_type: String,
+    /// What may be the matter, for a failure that often has the same cause.
+    pub hint: Option<String>,
 }
 
 impl CaseResult {
@@ -191,6 +193,7 @@ impl Run<'_> {
                 file: name.clone(),
                 place: case.span,
                 edits,
+                hint: tried.hint(),
                 rule: tried.rule,
                 event_type: tried.event_type,
                 differences: tried.differences,

@@ -1,0 +1,201 @@
+//! Names, and what fits together: a connector with its source, a source with its connectors.
+
+use indexmap::IndexMap;
+
+use super::super::model::{Config, ConnectorConfig, SourceConfig};
+use super::super::{Mode, overlap};
+use super::Loader;
+use crate::diagnostics::{Diagnostic, Entry, Node, did_you_mean, nearest};
+
+impl Loader<'_> {
+    pub(super) fn check_source(
+        &mut self,
+        entry: &Entry,
+        pointer: &str,
+        sources: &IndexMap<String, Option<SourceConfig>>,
+    ) -> bool {
+        let Some(node) = entry.value.get("source") else {
+            return false;
+        };
+        let Some(found) = self.resolved.value.pointer(&format!("{pointer}/source")) else {
+            return false;
+        };
+        let Some(found) = found.as_str() else {
+            return false;
+        };
+        if sources.contains_key(found) || self.resolved.open.contains(&format!("{pointer}/source"))
+        {
+            return true;
+        }
+        let is_said = self
+            .root
+            .get("sources")
+            .and_then(Node::as_map)
+            .is_some_and(<[Entry]>::is_empty);
+        if is_said {
+            return false;
+        }
+        let names: Vec<&str> = sources.keys().map(String::as_str).collect();
+        let note = if names.is_empty() {
+            String::new()
+        } else {
+            format!("sources of this file: {}", names.join(", "))
+        };
+        self.diagnostics.push(
+            Diagnostic::error(
+                "unknown-source",
+                node.span,
+                format!("there is no source `{found}`"),
+            )
+            .label(did_you_mean(found, names))
+            .note(note),
+        );
+        false
+    }
+
+    /// Types that the source's catalogue does not know are a warning: they may be new.
+    pub(super) fn check_types(&mut self, entry: &Entry, source: &SourceConfig) {
+        let Some(catalogue) = source.plugin.catalogue else {
+            return;
+        };
+        let catalogue = catalogue();
+        for key in ["include", "exclude"] {
+            let patterns = entry
+                .value
+                .get("events")
+                .and_then(|events| events.get(key))
+                .and_then(Node::as_list);
+            for node in patterns.into_iter().flatten() {
+                let Some(pattern) = node.as_str().filter(|text| !text.contains("${")) else {
+                    continue;
+                };
+                let is_known = if pattern.contains('*') {
+                    catalogue
+                        .events
+                        .iter()
+                        .any(|event| overlap::matches(pattern.as_bytes(), event.name.as_bytes()))
+                } else {
+                    catalogue.event(pattern).is_some()
+                };
+                if is_known {
+                    continue;
+                }
+                let names = catalogue.events.iter().map(|event| event.name.as_str());
+                self.diagnostics.push(
+                    Diagnostic::warning(
+                        "unknown-event-type",
+                        node.span,
+                        format!("no event type of {} is `{pattern}`", source.plugin.name),
+                    )
+                    .label(nearest(pattern, names).map_or_else(
+                        || "fine if it is new or your own".to_owned(),
+                        |name| format!("did you mean `{name}`?"),
+                    )),
+                );
+            }
+        }
+    }
+
+    pub(super) fn check_name(&mut self, entry: &Entry, kind: &str) {
+        let is_good = !entry.key.is_empty()
+            && entry.key.len() <= 64
+            && entry.key.bytes().all(|byte| {
+                byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_'
+            });
+        if !is_good {
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "bad-name",
+                    entry.key_span,
+                    format!("`{}` cannot be the name of a {kind}", entry.key),
+                )
+                .label("at most 64 of a-z, 0-9, `-` and `_`: it names files and metrics too"),
+            );
+        }
+    }
+
+    pub(super) fn at_least_one(&mut self, key: &str, kind: &str, is_empty: bool) {
+        let Some(entry) = self.root.entry(key).filter(|_| is_empty) else {
+            return;
+        };
+        // A wrong type is told by the schema; nothing at all is told as a missing key.
+        if entry.value.as_map().is_none() {
+            return;
+        }
+        let code = if kind == "source" {
+            "no-sources"
+        } else {
+            "no-connectors"
+        };
+        self.diagnostics.push(
+            Diagnostic::error(code, entry.key_span, format!("there is no {kind} in it"))
+                .label(format!("give at least one {kind} a name and its settings")),
+        );
+    }
+
+    pub(super) fn unused_sources(
+        &mut self,
+        connectors: &IndexMap<String, (String, Option<ConnectorConfig>)>,
+    ) {
+        if connectors.is_empty() || self.resolved.open.iter().any(|it| it.ends_with("/source")) {
+            return;
+        }
+        for entry in self.entries("sources") {
+            if !connectors.values().any(|(source, _)| {
+                *source == entry.key || nearest(source, [entry.key.as_str()]).is_some()
+            }) {
+                self.diagnostics.push(
+                    Diagnostic::warning(
+                        "unused-source",
+                        entry.key_span,
+                        format!("no connector reads the source `{}`", entry.key),
+                    )
+                    .label("its events are kept, and go nowhere"),
+                );
+            }
+        }
+    }
+
+    /// Who can reach the admin listener can stop deliveries and read dead letters.
+    pub(super) fn admin(&mut self, config: &Config) {
+        let is_open = config
+            .admin
+            .listen
+            .is_some_and(|listen| !listen.ip().is_loopback());
+        if !is_open || config.admin.token.is_some() || self.mode == Mode::Inspect {
+            return;
+        }
+        let listen = self.root.get("admin").and_then(|admin| admin.get("listen"));
+        let span = listen.map_or(self.root.span, |node| node.span);
+        self.diagnostics.push(
+            Diagnostic::error(
+                "admin-without-token",
+                span,
+                "other machines can reach this address, and there is no token",
+            )
+            .label("add `token:` beside it, or listen on 127.0.0.1"),
+        );
+    }
+
+    /// A name that is still in use has nothing to hand over.
+    pub(super) fn renamed(&mut self, config: &Config) {
+        for (name, connector) in &config.connectors {
+            let Some(from) = &connector.renamed_from else {
+                continue;
+            };
+            if !config.connectors.contains_key(from) {
+                continue;
+            }
+            let entry = self.root.get("connectors").and_then(|all| all.get(name));
+            let node = entry.and_then(|entry| entry.get("renamed_from"));
+            self.diagnostics.push(
+                Diagnostic::error(
+                    "renamed-from-existing",
+                    node.map_or(connector.span, |node| node.span),
+                    format!("`{from}` is a connector of this file: it keeps its own place"),
+                )
+                .label("name a connector that is gone, or take this line out"),
+            );
+        }
+    }
+}

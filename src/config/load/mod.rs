@@ -1,0 +1,244 @@
+//! Read a sluice.yaml and check all of it: shape, names, plugins' own settings, what fits together.
+
+mod ends;
+mod fit;
+mod reach;
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use sluice_sdk::{ConfigError, PathStep, Secret, typed};
+
+use super::model::{Config, ConfigKeys};
+use super::shape::Section;
+use super::{Mode, overlap, placeholders, schema, secrets, shape};
+use crate::diagnostics::{
+    Allows, Diagnostic, Entry, Files, Kind, Node, Span, has_errors, parse_yaml, read_text,
+};
+
+/// The config of a command that is given none.
+pub const FILE_DEFAULT: &str = "sluice.yaml";
+
+/// Read the config at `path`. `None` comes with at least one error in `diagnostics`.
+///
+/// `env` gives the value of an environment variable.
+pub fn load(
+    path: &Path,
+    mode: Mode,
+    env: &dyn Fn(&str) -> Option<String>,
+    files: &mut Files,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Config> {
+    let text = match read_text(path) {
+        Ok(text) => text,
+        Err(problem) => {
+            let hint = (path == Path::new(FILE_DEFAULT)).then(|| {
+                format!(
+                    "name the config, or {} writes one to begin with",
+                    typed("init FOLDER")
+                )
+            });
+            diagnostics.push((*problem).label(hint.unwrap_or_default()));
+            return None;
+        }
+    };
+    let file = files.add(path.display().to_string(), Some(path), text);
+    let root = match parse_yaml(file, files) {
+        Ok(root) => root,
+        Err(error) => {
+            secrets::hide_in_text(file, files);
+            diagnostics.push(*error);
+            return None;
+        }
+    };
+    if matches!(root.kind, Kind::Null) {
+        diagnostics.push(
+            Diagnostic::error(
+                "empty-config",
+                root.span,
+                "this config is empty; expected `version`, `sources`, `connectors`",
+            )
+            .label(format!("{} writes a starter", typed("init FOLDER"))),
+        );
+        return None;
+    }
+    let secrets = secrets::find(&root);
+    secrets::hide(&secrets, files);
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut found = Vec::new();
+    let config = Loader {
+        root: &root,
+        mode,
+        resolved: placeholders::resolve(&root, mode, env, &secrets, &mut found),
+        diagnostics: &mut found,
+    }
+    .config(folder);
+    if mode == Mode::Run {
+        unreadable_secrets(&root, env, &mut found);
+    }
+    allow(&root, &mut found);
+    let is_good = !has_errors(&found);
+    diagnostics.append(&mut found);
+    config.filter(|_| is_good)
+}
+
+/// Secrets in files that cannot be read: told at the start, not by the first request that needs one.
+fn unreadable_secrets(
+    root: &Node,
+    env: &dyn Fn(&str) -> Option<String>,
+    found: &mut Vec<Diagnostic>,
+) {
+    for node in secrets::files(root) {
+        // What is wrong with the text itself was told.
+        let path = placeholders::resolve(node, Mode::Run, env, &[], &mut Vec::new()).value;
+        let secret = serde_json::from_value::<Secret>(json!({ "file": path }));
+        if let Some(problem) = secret.ok().and_then(|secret| secret.reveal().err()) {
+            found.push(
+                Diagnostic::error("unreadable-secret", node.span, problem.to_string())
+                    .label("it must be there, with the secret in it, for the user that runs this"),
+            );
+        }
+    }
+}
+
+/// What connectors allow of the messages about themselves.
+fn allow(root: &Node, found: &mut [Diagnostic]) {
+    let entries = root.get("connectors").and_then(Node::as_map);
+    for entry in entries.unwrap_or_default() {
+        if let Some(allow) = entry.value.get("allow") {
+            let scope = Span {
+                end: entry.value.span.end.max(entry.key_span.end),
+                ..entry.key_span
+            };
+            let mut allows = Allows::default();
+            allows.read(allow, Some(scope), &mut Vec::new());
+            allows.apply(found);
+        }
+    }
+}
+
+struct Loader<'a> {
+    root: &'a Node,
+    mode: Mode,
+    resolved: placeholders::Resolved,
+    diagnostics: &'a mut Vec<Diagnostic>,
+}
+
+impl Loader<'_> {
+    fn config(&mut self, folder: &Path) -> Option<Config> {
+        let keys: Option<ConfigKeys> =
+            self.section("", "this file".to_owned(), &schema::root_schema());
+        let sources = self.sources();
+        let connectors = self.connectors(&sources);
+        self.unused_sources(&connectors);
+        let mut keys = keys?;
+        if keys.journal.path.is_relative() {
+            keys.journal.path = folder.join(&keys.journal.path);
+        }
+        let config = Config {
+            folder: folder.to_owned(),
+            sources: sources
+                .into_iter()
+                .filter_map(|(name, source)| Some((name, source?)))
+                .collect(),
+            connectors: connectors
+                .into_iter()
+                .filter_map(|(name, (_, connector))| Some((name, connector?)))
+                .collect(),
+            journal: keys.journal,
+            admin: keys.admin,
+            alerts: keys.alerts,
+        };
+        overlap::check(&config, self.diagnostics);
+        self.contacts(&config);
+        self.admin(&config);
+        self.renamed(&config);
+        Some(config)
+    }
+
+    /// Check one section by its schema, then read it.
+    fn section<T: DeserializeOwned>(
+        &mut self,
+        pointer: &str,
+        name: String,
+        schema: &Value,
+    ) -> Option<T> {
+        let section = Section {
+            root: self.root,
+            pointer: pointer.to_owned(),
+            name,
+            resolved: &self.resolved,
+        };
+        let value = section.check(schema, self.diagnostics)?;
+        match sluice_sdk::parse_config(value) {
+            Ok(read) => Some(read),
+            Err(error) => {
+                report_setting(&section, schema, &error, self.diagnostics);
+                None
+            }
+        }
+    }
+
+    fn entries(&self, key: &str) -> Vec<Entry> {
+        self.root
+            .get(key)
+            .and_then(Node::as_map)
+            .map(<[Entry]>::to_vec)
+            .unwrap_or_default()
+    }
+}
+
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+fn accept(
+    section: &Section<'_>,
+    schema: &Value,
+    checked: Result<(), ConfigError>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
+    match checked {
+        Ok(()) => true,
+        Err(error) => report_setting(section, schema, &error, diagnostics),
+    }
+}
+
+/// Say what a plugin (or serde) has against a setting. True when it is against a stand-in only.
+fn report_setting(
+    section: &Section<'_>,
+    schema: &Value,
+    error: &ConfigError,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> bool {
+    let pointer: String = error
+        .path
+        .iter()
+        .map(|step| match step {
+            PathStep::Key(key) => format!("/{}", escape(key)),
+            PathStep::Index(at) => format!("/{at}"),
+        })
+        .collect();
+    if section.is_open(&pointer) {
+        return true;
+    }
+    // A text that cannot be read at all is helped by an example; a plugin's own words say enough.
+    let is_unread = error.message.starts_with("invalid ");
+    let example = shape::schema_at(schema, &pointer)
+        .filter(|_| is_unread && !pointer.is_empty())
+        .map(|at| shape::forms(schema, at))
+        .unwrap_or_default();
+    diagnostics.push(
+        Diagnostic::error(
+            "invalid-setting",
+            section.place(&pointer),
+            error.message.clone(),
+        )
+        .label(example),
+    );
+    false
+}

@@ -1,0 +1,286 @@
+//! Slips that a person makes in the first hour, and what is said of each: the place, and what to do.
+
+use std::path::Path;
+use std::process::Command;
+
+/// Exit code, and everything that was said.
+fn ask(folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("BRAZE_TOKEN")
+        .output()
+        .expect("sluice starts");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).expect("text");
+    (output.status.code().expect("an exit code"), said)
+}
+
+fn expect(folder: &Path, arguments: &[&str], code: i32, parts: &[&str]) {
+    let (found, said) = ask(folder, arguments);
+    for part in parts {
+        assert!(said.contains(part), "`{part}` is not in:\n{said}");
+    }
+    assert_eq!(found, code, "{said}");
+}
+
+const CONFIG: &str = "\
+version: 1
+sources:
+  braze: { type: braze_webhook, token: \"${BRAZE_TOKEN}\" }
+connectors:
+  braze-to-segment:
+    source: braze
+    mappings: builtin:braze_to_segment
+    sink: { type: segment, region: us, write_key: \"${SEGMENT_WRITE_KEY}\" }
+journal: { path: data }
+";
+
+/// A folder with a config in which one text is another.
+fn with(from: &str, to: &str) -> tempfile::TempDir {
+    assert!(CONFIG.contains(from), "{from}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("sluice.yaml");
+    std::fs::write(path, CONFIG.replacen(from, to, 1)).expect("written");
+    folder
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+    std::fs::write(path, text).expect("written");
+}
+
+/// What `validate` says when one text of the config is another.
+fn validated(from: &str, to: &str, code: i32, parts: &[&str]) {
+    expect(with(from, to).path(), &["validate"], code, parts);
+}
+
+#[test]
+fn a_variable_without_braces_or_without_dollar_is_no_text() {
+    let hint = "did you mean `${BRAZE_TOKEN}`?";
+    let place = "sluice.yaml:3:40  error[bad-placeholder]";
+    validated(
+        "\"${BRAZE_TOKEN}\"",
+        "$BRAZE_TOKEN",
+        1,
+        &[place, hint, "1 error"],
+    );
+    validated(
+        "\"${BRAZE_TOKEN}\"",
+        "{BRAZE_TOKEN}",
+        1,
+        &[place, hint, "1 error"],
+    );
+}
+
+#[test]
+fn validate_shows_whose_rules_a_connector_runs() {
+    let line = "braze-to-segment: braze to segment by builtin:braze_to_segment (";
+    validated("version: 1", "version: 1", 0, &[line]);
+}
+
+#[test]
+fn a_folder_of_rules_that_no_connector_names_is_told() {
+    let folder = with("version: 1", "version: 1");
+    let rules =
+        "version: 1\nimport: [builtin:braze_to_segment]\nrules: { email_sent: { skip: no } }\n";
+    write(folder.path(), "mappings/ours.yaml", rules);
+    let told = [
+        "sluice.yaml:7:15  warning[unread-folder]",
+        "no connector names the folder mappings",
+        "say `mappings: mappings`",
+    ];
+    expect(folder.path(), &["validate"], 0, &told);
+    let named = CONFIG.replace("builtin:braze_to_segment", "mappings");
+    write(folder.path(), "sluice.yaml", &named);
+    expect(
+        folder.path(),
+        &["validate", "--strict"],
+        0,
+        &["by mappings ("],
+    );
+}
+
+#[test]
+fn a_document_that_would_count_twice_is_told() {
+    let folder = with("builtin:braze_to_segment", "mappings");
+    let rule = "  ours: { on: users.messages.email.Open, emit: { type: track, userId: $.user.user_id, event: Opened } }\n";
+    let alone = format!("version: 1\nrules:\n{rule}");
+    write(folder.path(), "mappings/ours.yaml", &alone);
+    let told = [
+        "mappings/ours.yaml:3:3  warning[no-identity]",
+        "has no `messageId`",
+    ];
+    expect(folder.path(), &["validate"], 0, &told);
+    // With the set below it, the template that brings it is named; following it ends the warning.
+    let over = format!("version: 1\nimport: [builtin:braze_to_segment]\nrules:\n{rule}");
+    write(folder.path(), "mappings/ours.yaml", &over);
+    let (_, said) = ask(folder.path(), &["validate"]);
+    let (_, rest) = said.split_once("`$extends: ").expect(&said);
+    let template = rest.split('`').next().expect("a name");
+    let mended = over.replace(
+        "type: track, userId: $.user.user_id,",
+        &format!("$extends: {template}, type: track,"),
+    );
+    write(folder.path(), "mappings/ours.yaml", &mended);
+    let (_, said) = ask(folder.path(), &["validate"]);
+    assert!(!said.contains("no-identity"), "{said}");
+}
+
+#[test]
+fn a_secret_file_that_is_not_there_is_told_at_the_start_and_not_by_validate() {
+    let folder = with("\"${BRAZE_TOKEN}\"", "{ file: nowhere/token }");
+    let path = folder.path().join("sluice.yaml");
+    let text = std::fs::read_to_string(&path).expect("a config");
+    let text = text.replace("${SEGMENT_WRITE_KEY}", "0123456789abcdef0123456789abcdef");
+    std::fs::write(path, text).expect("written");
+    expect(folder.path(), &["validate", "--strict"], 0, &["is valid"]);
+    let told = [
+        "sluice.yaml:3:48  error[unreadable-secret]",
+        "nowhere/token",
+    ];
+    expect(folder.path(), &["run"], 1, &told);
+}
+
+#[test]
+fn an_opt_in_is_asked_for_where_it_belongs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = "version: 1\nimport: [builtin:braze_to_segment]\n";
+    write(folder.path(), "mappings/ours.yaml", rules);
+    let test = "version: 1\ntests:\n  bought:\n    sample: users.behaviors.Purchase\n    expect: { type: track }\n";
+    write(folder.path(), "mappings/ours.test.yaml", test);
+    let line = "events: { include: [users.behaviors.Purchase] }";
+    expect(folder.path(), &["test"], 1, &[line]);
+    write(
+        folder.path(),
+        "mappings/ours.test.yaml",
+        &test.replace("tests:", &format!("{line}\ntests:")),
+    );
+    expect(folder.path(), &["test"], 0, &["1 passed"]);
+
+    let sample = [
+        "map",
+        "--sample",
+        "users.behaviors.Purchase",
+        "--format",
+        "human",
+    ];
+    let flag = "--include users.behaviors.Purchase";
+    expect(
+        folder.path(),
+        &sample,
+        0,
+        &["is skipped: not opted in", flag],
+    );
+    let opted = [&sample[..], &["--include", "users.behaviors.Purchase"]].concat();
+    expect(folder.path(), &opted, 0, &["becomes by rule"]);
+}
+
+#[test]
+fn a_rule_over_a_set_that_is_not_imported_is_told_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rules = "version: 1\nrules:\n  email_opened: { emit: { event: Opened } }\n";
+    write(folder.path(), "ours.yaml", rules);
+    let told = [
+        "error[missing-on]",
+        "say `import: [builtin:braze_to_segment]` at the top",
+    ];
+    expect(folder.path(), &["validate", "ours.yaml"], 1, &told);
+}
+
+#[test]
+fn arguments_that_are_missing_or_elsewhere_are_named() {
+    let folder = with("version: 1", "version: 1");
+    let at = |arguments: &[&str], part: &str| expect(folder.path(), arguments, 2, &[part]);
+    at(&["run", "sluice.yaml"], "`sluice run --config sluice.yaml`");
+    at(
+        &["pause"],
+        "which connector? sluice.yaml has `braze-to-segment`",
+    );
+    at(
+        &["resume"],
+        "which connector? sluice.yaml has `braze-to-segment`",
+    );
+    write(
+        folder.path(),
+        "mappings/ours.test.yaml",
+        "version: 1\ntests: {}\n",
+    );
+    at(
+        &["validate", "mappings/ours.test.yaml"],
+        "`sluice test mappings/ours.test.yaml`",
+    );
+}
+
+#[test]
+fn a_plugin_that_a_mapping_names_wrongly_is_guessed() {
+    let folder = with("builtin:braze_to_segment", "mappings");
+    let rules = "version: 1\nfor: { source: braze_webhook, sink: segmnt }\nrules: { r: { on: users.messages.email.Open, skip: no } }\n";
+    write(folder.path(), "mappings/ours.yaml", rules);
+    expect(
+        folder.path(),
+        &["validate"],
+        0,
+        &["warning[other-target]", "did you mean `segment`?"],
+    );
+}
+
+#[test]
+fn an_address_without_a_scheme_gets_one() {
+    let part = "such as http://127.0.0.1:8765";
+    validated("region: us", "endpoint: \"127.0.0.1:8765\"", 1, &[part]);
+    validated(
+        "region: us",
+        "endpoint: \"localhost:8765\"",
+        1,
+        &["such as http://localhost:8765"],
+    );
+}
+
+#[test]
+fn a_key_on_another_level_is_told_where_it_belongs() {
+    let too_low = "region: us, unmapped: dead_letter,";
+    let part = "it belongs one level up, to connector `braze-to-segment`";
+    validated("region: us,", too_low, 1, &["error[unknown-key]", part]);
+    let too_high = "source: braze\n    flush_after: 1s";
+    validated(
+        "source: braze",
+        too_high,
+        1,
+        &["error[unknown-key]", "it belongs under `batch`"],
+    );
+}
+
+#[test]
+fn a_plugin_that_is_not_there_hides_no_other_problem() {
+    let folder = with("type: segment", "type: segmnt");
+    let path = folder.path().join("sluice.yaml");
+    let text = std::fs::read_to_string(&path).expect("a config");
+    let text = text.replace(
+        "builtin:braze_to_segment",
+        "[rules.yaml, builtin:braze_to_segmen]",
+    );
+    std::fs::write(path, text).expect("written");
+    let rules = "version: 1\nrules: { r: { on: users.messages.email.Open, emit: { a: \"$.properties[\" } } }\n";
+    write(folder.path(), "rules.yaml", rules);
+    let told = [
+        "error[unknown-plugin]",
+        "did you mean `segment`?",
+        "error[unknown-builtin]",
+        "rules.yaml:2:",
+    ];
+    expect(folder.path(), &["validate"], 1, &told);
+}
+
+#[test]
+fn a_secret_under_a_key_that_nobody_knows_is_not_shown() {
+    let folder = with(
+        "journal:",
+        "secret_key: ${X:-hunter2}\napi_token: hunter3\njournal:",
+    );
+    let (code, said) = ask(folder.path(), &["validate"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("has no key `secret_key`"), "{said}");
+    assert!(!said.contains("hunter"), "{said}");
+}
