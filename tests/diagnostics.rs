@@ -9,17 +9,13 @@ use serde_json::Value;
 use sluice::diagnostics::codes::CODES;
 use sluice::diagnostics::{Files, parse_yaml};
 
-/// Codes that no small example brings about, or only a command other than `validate`.
+/// Codes that no small example brings about; what they say has the way out.
 const WITHOUT_EXAMPLE: &[&str] = &[
     "yaml-encoding",
     "unreadable-file",
     "too-large",
     "bad-schema",
-    "missing-variable",
-    "unreadable-secret",
     "no-tests",
-    "no-event",
-    "no-catalogue",
 ];
 
 fn root() -> &'static Path {
@@ -40,15 +36,21 @@ fn examples() -> Value {
     }
 }
 
-/// What `validate` says of one form of an example, in a format.
-fn validate(example: &Value, form: &str, format: &str) -> String {
+/// What `validate` (or the example's own `command`) says of one form of it, in a format.
+fn said(example: &Value, form: &str, format: &str) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let text = example[form].as_str().expect(form);
     let is_config = text.contains("sources:") || text.starts_with('#');
-    let name = if is_config {
-        "sluice.yaml"
-    } else {
-        "mapping.yaml"
+    // A right config would run until it is stopped.
+    let command = match example["command"].as_str() {
+        Some("run") if form == "right" => "validate",
+        Some(command) => command,
+        None => "validate",
+    };
+    let name = match command {
+        "test" => "mapping.test.yaml",
+        _ if is_config => "sluice.yaml",
+        _ => "mapping.yaml",
     };
     let folder_name = if example["folder"] == true {
         "mappings"
@@ -69,16 +71,32 @@ fn validate(example: &Value, form: &str, format: &str) -> String {
     } else {
         name
     };
+    let arguments = match command {
+        "run" => vec!["run", "--config", path],
+        "test" => vec!["test", path],
+        _ => vec!["validate", path, "--format", format],
+    };
     let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
         .current_dir(folder.path())
-        .args(["validate", path, "--format", format])
+        .args(arguments)
         .output()
         .expect("sluice runs");
-    String::from_utf8(output.stdout).expect("UTF-8")
+    // What keeps `run` from starting goes to stderr.
+    let said = match command {
+        "run" => output.stderr,
+        _ => output.stdout,
+    };
+    String::from_utf8(said).expect("UTF-8")
 }
 
 fn codes(answer: &str) -> Vec<String> {
-    let all: Vec<Value> = serde_json::from_str(answer).expect(answer);
+    let Ok(all) = serde_json::from_str::<Vec<Value>>(answer) else {
+        // Of a command that speaks to people.
+        let after = answer.split("error[").skip(1);
+        return after
+            .filter_map(|rest| Some(rest.split_once(']')?.0.to_owned()))
+            .collect();
+    };
     all.iter()
         .filter(|one| one["severity"] != "allowed")
         .map(|one| one["code"].as_str().unwrap_or_default().to_owned())
@@ -90,11 +108,11 @@ fn each_wrong_example_gives_its_one_message_and_no_right_one_does() {
     let examples = examples();
     let mut wrong = Vec::new();
     for (code, example) in examples.as_object().expect("a map") {
-        let found = codes(&validate(example, "wrong", "json"));
+        let found = codes(&said(example, "wrong", "json"));
         if found != [code.as_str()] {
             wrong.push(format!("{code}: the wrong one gives {found:?}"));
         }
-        let found = codes(&validate(example, "right", "json"));
+        let found = codes(&said(example, "right", "json"));
         if !found.is_empty() {
             wrong.push(format!("{code}: the right one gives {found:?}"));
         }
@@ -106,7 +124,7 @@ fn each_wrong_example_gives_its_one_message_and_no_right_one_does() {
 fn the_page_of_codes_is_fresh_and_has_every_code() {
     let examples = examples();
     let mut page = String::from(
-        "# Messages\n\nWhat each message of `sluice validate` means, with a wrong example, what is said of it, and \
+        "# Messages\n\nWhat each message about a file means, with a wrong example, what is said of it, and \
          the right form. In the terminal: `sluice explain-code CODE`.\n\nA code that may be allowed is taken off by \
          `allow: { CODE: reason }` on a rule, a file or a connector, and by `$allow` inside a document or a template \
          (see [the mapping language](mapping-language.md#allow)).\n\n<!-- Made from src/diagnostics/codes.rs and \
@@ -122,6 +140,9 @@ fn the_page_of_codes_is_fresh_and_has_every_code() {
             page.push_str("It may be allowed.\n");
         }
         let example = &examples[code.name];
+        if let Some(command) = example["command"].as_str() {
+            page.push_str(&format!("`sluice {command}` tells it.\n"));
+        }
         if example.is_null() {
             assert!(
                 WITHOUT_EXAMPLE.contains(&code.name),
@@ -135,7 +156,7 @@ fn the_page_of_codes_is_fresh_and_has_every_code() {
             page.push_str(&format!("\n`{name}`:\n\n```yaml\n{text}```\n"));
         }
         let form = |form: &str| example[form].as_str().expect("a text");
-        let said = validate(example, "wrong", "human");
+        let said = said(example, "wrong", "human");
         let said = said.split("\n\n1 error").next().unwrap_or_default();
         let said = said.split("\n\n0 errors").next().unwrap_or_default();
         page.push_str(&format!(

@@ -54,14 +54,17 @@ pub static CODES: &[Code] = &[
         "A YAML alias stands inside the anchor that it names, and would never end.",
     ),
     code("yaml-documents", "One file holds one YAML document."),
-    code("yaml-encoding", "The file is not UTF-8."),
+    code(
+        "yaml-encoding",
+        "The file is not UTF-8. Save it as UTF-8; `iconv -f LATIN1 -t UTF-8` changes one that is not.",
+    ),
     code(
         "duplicate-key",
         "The same key stands twice in one map. One of the two would be lost in silence.",
     ),
     code(
         "unreadable-file",
-        "The file cannot be read: it is not there, or not ours to read.",
+        "The file cannot be read: it is not there, or not ours to read. Name another, or let the user that runs this read it.",
     ),
     code("missing-file", "Nothing is there under this name."),
     lint(
@@ -196,7 +199,7 @@ pub static CODES: &[Code] = &[
     code("extends-cycle", "Templates extend one another in a circle."),
     code(
         "too-large",
-        "With all templates put in, the rules have more values than any mapping needs.",
+        "With all templates put in, the rules have more values than any mapping needs. Extend fewer and smaller templates, or split the rules over connectors.",
     ),
     lint(
         "omit-nothing",
@@ -267,7 +270,7 @@ pub static CODES: &[Code] = &[
     ),
     code(
         "bad-schema",
-        "The plugin's own schema is not usable; this is a mistake of the plugin.",
+        "The plugin's own schema is not usable; this is a mistake of the plugin: tell whoever wrote it, or take another version of it.",
     ),
     code(
         "bad-name",
@@ -319,11 +322,17 @@ pub static CODES: &[Code] = &[
         "password-in-the-clear",
         "The password of the mail server can be read by whoever sees the connection.",
     ),
-    code("no-tests", "There are no tests at this place."),
-    code("no-event", "The test does not say which event it is about."),
+    code(
+        "no-tests",
+        "There are no tests at this place. Test files are called `*.test.yaml`; name one, or the folder that holds them.",
+    ),
+    code(
+        "no-event",
+        "The test does not say which event it is about: `sample` with an event type of the catalogue, or the `event` itself.",
+    ),
     code(
         "no-catalogue",
-        "A sample is asked for, and the source has no catalogue.",
+        "A sample is asked for, and the source has no catalogue. Say in a mapping file which source it is for (`for: { source: … }`), or write the `event` out.",
     ),
 ];
 
