@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sluice_sdk::Stop;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tracing::error;
 
 use super::intake::{SourceIntake, hash};
@@ -19,6 +19,8 @@ pub(super) const SETTLE_IDS: usize = 32 * 1024;
 const SETTLE_AFTER: Duration = Duration::from_secs(3600);
 /// How often is looked whether it is.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// After a table could not be written: each try may leave a part of one on a full disk.
+const SETTLE_AGAIN: Duration = Duration::from_secs(30);
 /// Between two tries when the store cannot be written.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -46,6 +48,7 @@ pub struct Keeper {
     view: Arc<RwLock<SourceState>>,
     /// In chunks, and still among the recent ids of the intake.
     unsettled: Vec<SeenId>,
+    settle_not_before: Option<Instant>,
 }
 
 impl Keeper {
@@ -65,6 +68,7 @@ impl Keeper {
             state,
             view,
             unsettled,
+            settle_not_before: None,
         };
         keeper.pass_over_gap(oldest);
         let mut reader = keeper.intake.log.reader(keeper.state.sequence);
@@ -100,7 +104,7 @@ impl Keeper {
             tokio::select! {
                 biased;
                 () = stop.requested() => return,
-                _ = look.tick() => self.settle_old(self.intake.now(), Some(&stop)).await,
+                _ = look.tick() => self.settle_old(self.intake.now()).await,
                 record = reader.next() => match record {
                     Ok(record) => records.push(record),
                     Err(problem) => {
@@ -154,7 +158,7 @@ impl Keeper {
             tokio::time::sleep(TRY_AGAIN).await;
         }
         if has_gap || self.unsettled.len() >= SETTLE_IDS {
-            self.settle(stop).await;
+            self.settle().await;
         }
         self.publish();
     }
@@ -184,44 +188,42 @@ impl Keeper {
     }
 
     /// A settled id is seen within the window, an unsettled one always: it must not outlive the window.
-    pub(super) async fn settle_old(&mut self, now: Timestamp, stop: Option<&Stop>) {
+    pub(super) async fn settle_old(&mut self, now: Timestamp) {
         let limit = self.intake.window().unwrap_or_default().min(SETTLE_AFTER);
         let limit_ms = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
         let oldest = self.unsettled.iter().map(|id| id.received_ms).min();
         let is_old = oldest.is_some_and(|oldest| now.as_millisecond() - oldest >= limit_ms);
         if is_old {
-            self.settle(stop).await;
+            self.settle().await;
         }
     }
 
-    /// Tried until it works, as [`Keeper::keep`].
-    async fn settle(&mut self, stop: Option<&Stop>) {
+    /// Tried again after a while if it does not work: the ids are in chunks and in memory meanwhile.
+    async fn settle(&mut self) {
+        if self.settle_not_before.is_some_and(|at| Instant::now() < at) {
+            return;
+        }
         let mut ids = std::mem::take(&mut self.unsettled);
-        loop {
-            let intake = Arc::clone(&self.intake);
-            // It writes a file and waits for the disk.
-            let done = tokio::task::spawn_blocking(move || {
-                let settled = intake.store.settle_ids(&intake.name, &mut ids);
-                (settled, ids)
-            });
-            match done.await {
-                Ok((Ok(()), _)) => break,
-                Ok((Err(problem), same)) => {
-                    error!(source = %self.intake.name, "ids cannot be stored: {problem}; trying again");
-                    ids = same;
-                }
-                Err(failure) => {
-                    error!(source = %self.intake.name, "ids cannot be stored: {failure}; the next start does it");
-                    return;
-                }
-            }
-            if stop.is_some_and(Stop::is_requested) {
-                self.unsettled = ids;
+        let intake = Arc::clone(&self.intake);
+        // It writes a file and waits for the disk.
+        let done = tokio::task::spawn_blocking(move || {
+            let settled = intake.store.settle_ids(&intake.name, &mut ids);
+            (settled, ids)
+        });
+        let problem = match done.await {
+            Ok((Ok(()), _)) => {
+                self.settle_not_before = None;
+                self.intake.ids_are_settled(self.state.sequence);
                 return;
             }
-            tokio::time::sleep(TRY_AGAIN).await;
-        }
-        self.intake.ids_are_settled(self.state.sequence);
+            Ok((Err(problem), same)) => {
+                self.unsettled = same;
+                problem.to_string()
+            }
+            Err(failure) => failure.to_string(),
+        };
+        error!(source = %self.intake.name, "ids cannot be settled: {problem}; trying again in {} s", SETTLE_AGAIN.as_secs());
+        self.settle_not_before = Some(Instant::now() + SETTLE_AGAIN);
     }
 
     fn publish(&self) {

@@ -464,7 +464,12 @@ impl Store {
     /// `ids` are those of the chunks, and may be more; they are sorted here.
     pub fn settle_ids(&self, source: &str, ids: &mut [SeenId]) -> Result<(), StoreError> {
         ids.sort_unstable();
-        self.with(|open| open.seen.settle(&open.database, source, ids))
+        let settled = self.with(|open| open.seen.settle(&open.database, source, ids));
+        if settled.is_err() {
+            // Only at its opening the store removes the part of a table that was written.
+            *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        settled
     }
 
     /// From now on ids received before a time, in milliseconds since 1970, count as not seen.

@@ -7,7 +7,7 @@ use super::*;
 use crate::journal::{Journal, JournalOptions, Reader, Record};
 
 struct Fixture {
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     log: Arc<Log>,
     intake: Arc<SourceIntake>,
 }
@@ -26,7 +26,7 @@ fn fixture(window: Option<Duration>) -> Fixture {
         Clock::default(),
     );
     Fixture {
-        _folder: folder,
+        folder,
         log,
         intake,
     }
@@ -178,6 +178,16 @@ impl Fixture {
             .expect("readable")
     }
 
+    /// Where the store keeps tables of seen ids: of all keyspaces the last to be made.
+    fn tables(&self) -> std::path::PathBuf {
+        let keyspaces = self.folder.path().join("state/keyspaces");
+        let last = std::fs::read_dir(keyspaces)
+            .expect("a folder")
+            .map(|entry| entry.expect("readable").path())
+            .max();
+        last.expect("some").join("tables")
+    }
+
     fn recent(&self) -> usize {
         self.intake.lock(&self.intake.ids).recent.len()
     }
@@ -222,12 +232,34 @@ async fn ids_that_came_long_ago_are_settled_however_few_they_are() {
     it.accept(&["1"]).await.expect("room");
     let (mut keeper, _) = it.keeper().await;
     let now = Timestamp::now();
-    keeper.settle_old(now, None).await;
+    keeper.settle_old(now).await;
     assert_eq!(it.recent(), 1);
-    keeper
-        .settle_old(now + Duration::from_secs(3601), None)
-        .await;
+    keeper.settle_old(now + Duration::from_secs(3601)).await;
     assert_eq!(it.recent(), 0);
     it.accept(&["1"]).await.expect("room");
     assert_eq!(it.kept()[1..], rows(&[("1", true)]));
+}
+
+#[tokio::test]
+async fn ids_that_cannot_be_settled_stay_known_and_are_settled_later() {
+    let it = fixture(WINDOW);
+    it.accept(&["1"]).await.expect("room");
+    let (mut keeper, _) = it.keeper().await;
+    let later = Timestamp::now() + Duration::from_secs(3601);
+    let tables = it.tables();
+    let aside = tables.with_extension("aside");
+    std::fs::rename(&tables, &aside).expect("a folder");
+    keeper.settle_old(later).await;
+    it.accept(&["1"]).await.expect("room");
+    assert_eq!(it.kept()[1..], rows(&[("1", true)]));
+    assert_eq!(it.recent(), 1, "not settled");
+    std::fs::rename(&aside, &tables).expect("a folder");
+    keeper.settle_old(later).await;
+    assert_eq!(it.recent(), 1, "not at once");
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(31)).await;
+    keeper.settle_old(later).await;
+    assert_eq!(it.recent(), 0);
+    it.accept(&["1"]).await.expect("room");
+    assert_eq!(it.kept()[2..], rows(&[("1", true)]));
 }
