@@ -116,8 +116,5 @@ fn members_come_in_their_order_each_time_they_are_there() {
         Ok::<_, Refused>(())
     });
     assert_eq!(read, Ok(()));
-    assert_eq!(
-        found,
-        [("a", "1.0"), (r"\u0061", "[ 2 ]"), ("a", "\"x\"")]
-    );
+    assert_eq!(found, [("a", "1.0"), (r"\u0061", "[ 2 ]"), ("a", "\"x\"")]);
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sluice_sdk::{DocumentKind, DocumentSpec};
 
+use super::wants::Wants;
 use crate::diagnostics::{Diagnostic, did_you_mean, nearest};
 use crate::mapping::paths::is_like_path;
 use crate::mapping::plan::{Expr, Object, Rule};
@@ -17,14 +18,15 @@ pub struct Wrong;
 ///
 /// # Errors
 /// When something is wrong about the kind itself, which is said.
-pub fn document<'s>(
+pub fn document(
     rule: &Rule,
     document: &Object,
-    spec: &'s DocumentSpec,
+    wants: &Wants,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Result<Option<&'s DocumentKind>, Wrong> {
+) -> Result<Option<&'static DocumentKind>, Wrong> {
+    let spec = wants.spec;
     let is_open = !document.copies.is_empty() || !document.rests.is_empty();
-    let meant = unknown_members(document, spec, diagnostics);
+    let meant = unknown_members(document, wants, diagnostics);
     let is_meant = |name: &str| meant.iter().any(|one| one == name);
     let member = |name: &str| {
         document
@@ -108,10 +110,9 @@ pub fn document<'s>(
 /// misspelt one is not said to be missing as well.
 fn unknown_members(
     document: &Object,
-    spec: &DocumentSpec,
+    Wants { spec, schema, .. }: &Wants,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Vec<String> {
-    let schema = (spec.schema)();
     let (Some(Value::Bool(false)), Some(Value::Object(known))) =
         (schema.get("additionalProperties"), schema.get("properties"))
     else {

@@ -28,6 +28,7 @@ use self::facts::Clause;
 use self::findings::Findings;
 use self::flow::Flow;
 use self::values::Check;
+use self::wants::Wants;
 use super::expression::Expression;
 use super::personal::PersonalData;
 use super::plan::{Action, Rule};
@@ -53,6 +54,7 @@ pub struct Ends<'a> {
 /// All documents of all rules against what the sink takes, for every event type that can come to them.
 pub fn documents(rules: &[Rule], ends: Ends<'_>, diagnostics: &mut Vec<Diagnostic>) {
     let mut findings = Findings::default();
+    let wants = ends.spec.map(Wants::new);
     for (at, rule) in rules.iter().enumerate() {
         let Action::Emit(documents) = &rule.action else {
             continue;
@@ -63,8 +65,8 @@ pub fn documents(rules: &[Rule], ends: Ends<'_>, diagnostics: &mut Vec<Diagnosti
         };
         for (_, document) in documents {
             let before = diagnostics.len();
-            let kind = match ends.spec {
-                Some(spec) => match documents::document(rule, document, spec, diagnostics) {
+            let kind = match &wants {
+                Some(wants) => match documents::document(rule, document, wants, diagnostics) {
                     Ok(kind) => kind,
                     Err(documents::Wrong) => continue,
                 },
@@ -85,8 +87,8 @@ pub fn documents(rules: &[Rule], ends: Ends<'_>, diagnostics: &mut Vec<Diagnosti
                     is_spelt,
                     findings: &mut findings,
                 };
-                match ends.spec {
-                    Some(spec) => check.document(document, spec, kind),
+                match &wants {
+                    Some(wants) => check.document(document, wants, kind),
                     None => check.conversions(document),
                 }
             }

@@ -7,7 +7,7 @@ use sluice_sdk::{DocumentKind, DocumentSpec};
 use super::facts::{self, Clause};
 use super::findings::Findings;
 use super::flow::{Flow, Impossible, is_below};
-use super::wants::Want;
+use super::wants::{Want, Wants};
 use crate::diagnostics::{Diagnostic, Span};
 use crate::mapping::kinds::{Kinds, Type};
 use crate::mapping::paths::{Path, Root};
@@ -31,18 +31,18 @@ pub struct Check<'a> {
 
 impl Check<'_> {
     /// A document of this kind; `None` where the rule leaves the kind to the event.
-    pub fn document(&mut self, object: &Object, spec: &DocumentSpec, kind: Option<&DocumentKind>) {
+    pub fn document(&mut self, object: &Object, wants: &Wants, kind: Option<&DocumentKind>) {
         let kinds: Vec<&DocumentKind> = match kind {
             Some(kind) => vec![kind],
-            None => self.possible_kinds(object, spec),
+            None => self.possible_kinds(object, wants.spec),
         };
         if kinds.is_empty() {
-            self.members(object, "", &Want::document(spec, None));
+            self.members(object, "", wants.of(None));
         }
         for kind in kinds {
-            let want = Want::document(spec, Some(kind));
-            self.members(object, "", &want);
-            self.required(object, "", &want, self.rule.place);
+            let want = wants.of(Some(kind));
+            self.members(object, "", want);
+            self.required(object, "", want, self.rule.place);
         }
         self.impossible();
     }

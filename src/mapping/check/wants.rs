@@ -34,6 +34,39 @@ pub struct Want {
     pub others: Others,
 }
 
+/// What a sink wants of its documents; read once, as there are many rules and types.
+pub struct Wants {
+    /// The sink's spec.
+    pub spec: &'static DocumentSpec,
+    /// Its schema.
+    pub schema: Value,
+    any: Want,
+    kinds: BTreeMap<&'static str, Want>,
+}
+
+impl Wants {
+    /// Of this sink.
+    pub fn new(spec: &'static DocumentSpec) -> Self {
+        let schema = (spec.schema)();
+        let any = Want::read(&schema, &schema, 0);
+        let kinds = spec.kinds.iter();
+        Self {
+            kinds: kinds
+                .map(|kind| (kind.name, any.clone().of_kind(kind)))
+                .collect(),
+            spec,
+            schema,
+            any,
+        }
+    }
+
+    /// What a document of this kind must be, or any document.
+    pub fn of(&self, kind: Option<&DocumentKind>) -> &Want {
+        kind.and_then(|kind| self.kinds.get(kind.name))
+            .unwrap_or(&self.any)
+    }
+}
+
 /// Members that are not named.
 #[derive(Debug, Clone)]
 pub enum Others {
@@ -74,23 +107,18 @@ impl Want {
         matches!(self.others, Others::Free) && self.members.values().all(Self::is_free)
     }
 
-    /// What a document of this kind must be, or any document.
-    pub fn document(spec: &DocumentSpec, kind: Option<&DocumentKind>) -> Self {
-        let schema = (spec.schema)();
-        let mut want = Self::read(&schema, &schema, 0);
-        let Some(kind) = kind else {
-            return want;
-        };
+    /// What a document of this kind must be.
+    fn of_kind(mut self, kind: &DocumentKind) -> Self {
         for group in kind.required {
             let group: Vec<String> = group.iter().map(|name| (*name).to_owned()).collect();
-            if !want.required.contains(&group) {
-                want.required.push(group);
+            if !self.required.contains(&group) {
+                self.required.push(group);
             }
         }
         for (path, rule) in kind.members {
-            want.at(path).narrow(*rule);
+            self.at(path).narrow(*rule);
         }
-        want
+        self
     }
 
     fn at(&mut self, path: &str) -> &mut Self {
