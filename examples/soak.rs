@@ -87,6 +87,8 @@ async fn soak(args: Args) {
     let mut random = StdRng::seed_from_u64(seed);
     let world = World::new(Settings {
         sink: "timeout: 1",
+        // Each dead letter is counted in the end, so none may leave by size.
+        journal: "max_size: 1TiB, dead_letters: { max_size: 1TiB }",
         ..Settings::default()
     })
     .await;
