@@ -252,7 +252,16 @@ fn every_command_that_is_suggested_can_be_typed() {
         let said = [answer.stdout, answer.stderr].concat();
         let said = String::from_utf8_lossy(&said).replace("sluice.yaml", "");
         assert!(said.contains("our-sluice"), "{arguments:?}:\n{said}");
-        for command in ["run", "init", "map", "validate", "plugins", "test", "demo", "explain-code"] {
+        for command in [
+            "run",
+            "init",
+            "map",
+            "validate",
+            "plugins",
+            "test",
+            "demo",
+            "explain-code",
+        ] {
             let foreign = format!("sluice {command}");
             let count = said.matches(&foreign).count();
             let ours = said.matches(&format!("our-{foreign}")).count();
@@ -277,9 +286,16 @@ fn init_begins_with_our_own_set_and_what_fits_it() {
     }
     let answer = ask(folder.path(), &["validate", "--strict"]);
     let said = [answer.stdout, answer.stderr].concat();
-    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&said));
+    assert!(
+        answer.status.success(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
 
-    let answer = ask(folder.path(), &["init", "standard", "--set", "braze_to_segment"]);
+    let answer = ask(
+        folder.path(),
+        &["init", "standard", "--set", "braze_to_segment"],
+    );
     assert!(answer.status.success());
     let config = folder.path().join("standard/sluice.yaml");
     let config = std::fs::read_to_string(config).expect("a config");
