@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn what_an_answer_repeats_of_a_document_is_masked() {
         let document =
-            r#"{"userId":"cust-1001","n":4930123456,"traits":{"name":"Jo Privät","city":"Ulm"}}"#;
+            r#"{"user":"cust-1001","n":4930123456,"traits":{"name":"Jo Privät","city":"Ulm"}}"#;
         check("400: no user cust-1001", document, "400: no user ***");
         check(
             r#"{"error":"bad name","name":"Jo Privät"}"#,

@@ -231,7 +231,7 @@ async fn ids_that_came_long_ago_are_settled_however_few_they_are() {
     let it = fixture(WINDOW);
     it.accept(&["1"]).await.expect("room");
     let (mut keeper, _) = it.keeper().await;
-    let now = Timestamp::now();
+    let now = it.intake.now();
     keeper.settle_old(now).await;
     assert_eq!(it.recent(), 1);
     keeper.settle_old(now + Duration::from_secs(3601)).await;
@@ -245,7 +245,7 @@ async fn ids_that_cannot_be_settled_stay_known_and_are_settled_later() {
     let it = fixture(WINDOW);
     it.accept(&["1"]).await.expect("room");
     let (mut keeper, _) = it.keeper().await;
-    let later = Timestamp::now() + Duration::from_secs(3601);
+    let later = it.intake.now() + Duration::from_secs(3601);
     let tables = it.tables();
     let aside = tables.with_extension("aside");
     std::fs::rename(&tables, &aside).expect("a folder");
