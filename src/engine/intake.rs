@@ -255,27 +255,16 @@ impl SourceIntake {
         body: &Bytes,
     ) -> Result<u64, AppendError> {
         loop {
+            let append = |events| {
+                let now_ms = self.clock.now_ms();
+                let (malformed, body) = (malformed.to_vec(), body.clone());
+                self.log.append(now_ms, events, malformed, body)
+            };
             // Without that setting there is no second try, and nothing to copy for it.
             if !self.expires_oldest {
-                return self
-                    .log
-                    .append(
-                        self.clock.now_ms(),
-                        events,
-                        malformed.to_vec(),
-                        body.clone(),
-                    )
-                    .await;
+                return append(events).await;
             }
-            let appended = self
-                .log
-                .append(
-                    self.clock.now_ms(),
-                    events.clone(),
-                    malformed.to_vec(),
-                    body.clone(),
-                )
-                .await;
+            let appended = append(events.clone()).await;
             let is_full = matches!(appended, Err(AppendError::Full { .. }));
             if !is_full || !self.expire_oldest().await {
                 return appended;
@@ -383,13 +372,14 @@ impl SourceIntake {
         let Some(mut seen) = self.claim_in_memory(hashes) else {
             return Ok(None);
         };
+        let unseen = |seen: &[bool]| {
+            let both = hashes.iter().zip(seen);
+            both.filter_map(|(hash, is_seen)| (!is_seen).then_some(*hash))
+                .collect()
+        };
         let mut guard = WritingGuard {
             intake: self,
-            hashes: hashes
-                .iter()
-                .zip(&seen)
-                .filter_map(|(hash, is_seen)| (!is_seen).then_some(*hash))
-                .collect(),
+            hashes: unseen(&seen),
         };
         // Without the lock, since it may read from the disk: nobody else takes these ids meanwhile.
         let mut known = Vec::new();
@@ -405,7 +395,7 @@ impl SourceIntake {
             }
         }
         if !known.is_empty() {
-            guard.hashes.retain(|hash| !known.contains(hash));
+            guard.hashes = unseen(&seen);
             drop(WritingGuard {
                 intake: self,
                 hashes: known,
