@@ -203,23 +203,18 @@ impl Keeper {
         if self.settle_not_before.is_some_and(|at| Instant::now() < at) {
             return;
         }
-        let mut ids = std::mem::take(&mut self.unsettled);
-        let intake = Arc::clone(&self.intake);
+        let (intake, mut ids) = (Arc::clone(&self.intake), self.unsettled.clone());
         // It writes a file and waits for the disk.
-        let done = tokio::task::spawn_blocking(move || {
-            let settled = intake.store.settle_ids(&intake.name, &mut ids);
-            (settled, ids)
-        });
+        let done =
+            tokio::task::spawn_blocking(move || intake.store.settle_ids(&intake.name, &mut ids));
         let problem = match done.await {
-            Ok((Ok(()), _)) => {
+            Ok(Ok(())) => {
+                self.unsettled.clear();
                 self.settle_not_before = None;
                 self.intake.ids_are_settled(self.state.sequence);
                 return;
             }
-            Ok((Err(problem), same)) => {
-                self.unsettled = same;
-                problem.to_string()
-            }
+            Ok(Err(problem)) => problem.to_string(),
             Err(failure) => failure.to_string(),
         };
         error!(source = %self.intake.name, "ids cannot be settled: {problem}; trying again in {} s", SETTLE_AGAIN.as_secs());
