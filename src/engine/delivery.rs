@@ -376,8 +376,11 @@ impl Courier {
         reason: String,
     ) {
         if part.items.len() > 1 {
-            let shown = shown(&reason, &part.items);
-            debug!(documents = part.items.len(), "refused: {shown}");
+            debug!(
+                documents = part.items.len(),
+                "refused: {}",
+                shown(&reason, &part.items)
+            );
             split(parts, part, 0);
             return;
         }
@@ -404,7 +407,7 @@ impl Courier {
         tries: u32,
         batch: &BatchId,
     ) {
-        self.note_refused(&item, &shown(&reason, std::slice::from_ref(&item)));
+        self.note_refused(&item, &reason);
         let batch = batch.clone();
         let dead = Final::Dead {
             answer: reason,
@@ -417,14 +420,16 @@ impl Courier {
     /// The first one, and then less and less often: a wrong rule is refused with every event.
     fn note_refused(&self, item: &Item, reason: &str) {
         let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        // Made for a line that is written, and for no other: it reads the document.
+        let reason = || shown(reason, std::slice::from_ref(item));
         if refused.is_power_of_two() {
             warn!(
                 event = %item.document.event_id, rule = %item.rule, refused,
-                "refused by the sink: {reason}; it is in the dead letters. See {}.",
-                typed("dead-letters list"),
+                "refused by the sink: {}; it is in the dead letters. See {}.",
+                reason(), typed("dead-letters list"),
             );
         } else {
-            debug!(event = %item.document.event_id, rule = %item.rule, refused, "refused by the sink: {reason}");
+            debug!(event = %item.document.event_id, rule = %item.rule, refused, "refused by the sink: {}", reason());
         }
     }
 
