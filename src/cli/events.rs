@@ -2,6 +2,7 @@
 //!
 //! Read as a stream: what is held is one event, or one request body.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -33,16 +34,19 @@ pub struct Given<'a> {
 }
 
 impl Given<'_> {
-    /// Its type and its id: as the source found them, or where `places` says that they stand. The
-    /// type is `None` and the id empty where it says none.
-    pub fn named(&self, event: &Value, places: &EventPlaces) -> (Option<String>, String) {
-        match self.named {
-            Some((event_type, id)) => (Some(event_type.to_owned()), id.to_owned()),
-            None => (
-                places.type_of(event),
-                places.id_of(event).unwrap_or_default(),
-            ),
+    /// Its type and its id: as the source found them, or where `places` says that they stand in the
+    /// `event`, which is asked for only then. The type is `None` and the id empty where it says none.
+    pub fn named<'v>(
+        &self,
+        event: impl FnOnce() -> Cow<'v, Value>,
+        places: &EventPlaces,
+    ) -> (Option<String>, String) {
+        if let Some((event_type, id)) = self.named {
+            return (Some(event_type.to_owned()), id.to_owned());
         }
+        let event = event();
+        let id = places.id_of(&event).unwrap_or_default();
+        (places.type_of(&event), id)
     }
 }
 

@@ -3,11 +3,11 @@
 mod compare;
 mod report;
 
+use std::borrow::Cow;
 use std::process::ExitCode;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
 use sluice_sdk::EventPlaces;
 
 use self::compare::Differences;
@@ -148,8 +148,8 @@ fn compare_all(
     let bar = progress(all.iter().map(Events::bytes).sum());
     for events in &all {
         events.for_each(&mut |given| {
-            let event: Value = serde_json::from_str(given.text).unwrap_or_default();
-            let (event_type, id) = given.named(&event, &places);
+            let event = || Cow::Owned(serde_json::from_str(given.text).unwrap_or_default());
+            let (event_type, id) = given.named(event, &places);
             differences.add((event_type.as_deref().unwrap_or_default(), &id), given.text);
             bar.inc(given.text.len() as u64 + 1);
             true

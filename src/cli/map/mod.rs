@@ -3,6 +3,7 @@
 mod explain;
 mod machine;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -120,7 +121,7 @@ impl Show<'_> {
         events.for_each(
             &mut |given| match serde_json::from_str::<Value>(given.text) {
                 Ok(event) => {
-                    let (own, id) = given.named(&event, &self.chosen.places);
+                    let (own, id) = given.named(|| Cow::Borrowed(&event), &self.chosen.places);
                     self.event(&event, self.all_are.or(own.as_deref()), &id)
                 }
                 Err(error) => {
