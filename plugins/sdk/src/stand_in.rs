@@ -79,10 +79,16 @@ pub trait Double: Send + Sync {
     fn accepted(&self) -> u64;
 
     /// Documents that it, like the real system, would have dropped after saying yes, by reason.
-    fn dropped(&self) -> Vec<(String, u64)>;
+    /// None, for a system that keeps what it says yes to.
+    fn dropped(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
 
-    /// The document with this identity, if it came.
-    fn document(&self, identity: &str) -> Option<ReceivedDocument>;
+    /// The document with this identity, if it came; none, where documents have no identity.
+    fn document(&self, identity: &str) -> Option<ReceivedDocument> {
+        let _ = identity;
+        None
+    }
 
     /// Document number `n` as a rule would make it for this sink, one that it takes; each `n` with
     /// an identity of its own. The conformance kit cannot do without; `demo` can.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
-use sluice_sdk::{Behaviour, BoxFuture, Double, ReceivedDocument};
+use sluice_sdk::{Behaviour, BoxFuture, Double};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -140,14 +140,6 @@ impl Double for Api {
 
     fn accepted(&self) -> u64 {
         self.shared.accepted.load(Ordering::Relaxed)
-    }
-
-    fn dropped(&self) -> Vec<(String, u64)> {
-        Vec::new()
-    }
-
-    fn document(&self, _: &str) -> Option<ReceivedDocument> {
-        None
     }
 
     fn sample(&self, n: u64) -> Option<String> {

@@ -8,8 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sluice_sdk::{
-    Batch, Behaviour, BoxFuture, ConfigError, Delivery, Double, DynSink, Limits, Outcome,
-    ReceivedDocument, Sink,
+    Batch, Behaviour, BoxFuture, ConfigError, Delivery, Double, DynSink, Limits, Outcome, Sink,
 };
 
 /// Writes one JSON document a line to standard output.
@@ -117,14 +116,6 @@ impl Double for Counter {
 
     fn accepted(&self) -> u64 {
         self.lines.load(Ordering::Relaxed)
-    }
-
-    fn dropped(&self) -> Vec<(String, u64)> {
-        Vec::new()
-    }
-
-    fn document(&self, _: &str) -> Option<ReceivedDocument> {
-        None
     }
 
     fn sample(&self, n: u64) -> Option<String> {

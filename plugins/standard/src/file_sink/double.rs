@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use sluice_sdk::{Behaviour, BoxFuture, Double, ReceivedDocument};
+use sluice_sdk::{Behaviour, BoxFuture, Double};
 
 use crate::stand_in::Folder;
 
@@ -36,14 +36,6 @@ impl Double for Target {
             .iter()
             .filter_map(|path| std::fs::read_to_string(path).ok());
         texts.map(|text| text.lines().count() as u64).sum()
-    }
-
-    fn dropped(&self) -> Vec<(String, u64)> {
-        Vec::new()
-    }
-
-    fn document(&self, _: &str) -> Option<ReceivedDocument> {
-        None
     }
 
     fn sample(&self, n: u64) -> Option<String> {
