@@ -327,6 +327,8 @@ fn compile_set(
         }
         rules.push(rule);
     }
+    // Otherwise as they came: the order among each other stays.
+    rules.sort_by_key(|rule| !rule.is_first);
     uses.check(diagnostics);
     let personal = PersonalData::new(&options.personal, target.catalogue, diagnostics);
     let ends = check::Ends {
@@ -431,6 +433,10 @@ fn compile_rule(
         None => None,
     };
     let text = |key: &str| node.get(key).and_then(Node::as_str).map(str::to_owned);
+    let is_on = |key: &str| {
+        let value = node.get(key);
+        value.is_some_and(|node| node.to_json() == Value::Bool(true))
+    };
     Some(Rule {
         when_text: when.is_some().then(|| text("when")).flatten(),
         name: Arc::from(part.name.as_str()),
@@ -441,9 +447,8 @@ fn compile_rule(
         when,
         when_place: node.get("when").map_or(top.span, |when| when.span),
         action: compiler.action(node, top.span)?,
-        goes_on: node
-            .get("continue")
-            .is_some_and(|node| node.to_json() == Value::Bool(true)),
+        is_first: is_on("first"),
+        goes_on: is_on("continue"),
         opt_in: text("opt_in"),
         place: top.span,
         depth: top.depth,

@@ -244,6 +244,8 @@ pub struct Rule {
     pub when_place: Span,
     /// What it does.
     pub action: Action,
+    /// `first`
+    pub is_first: bool,
     /// `continue`
     pub goes_on: bool,
     /// `opt_in`

@@ -52,6 +52,7 @@ pub const RULE_KEYS: &[&str] = &[
     "emit",
     "emit_each",
     "skip",
+    "first",
     "continue",
     "opt_in",
     "description",
@@ -299,7 +300,7 @@ fn rule(rule: &Named, diagnostics: &mut Vec<Diagnostic>) {
             "on" => {
                 texts(value, "`on`", diagnostics);
             }
-            "continue" => {
+            "first" | "continue" => {
                 if !matches!(value.kind, Kind::Bool(_)) {
                     diagnostics.push(wrong_type(value, &what, "true or false"));
                 }

@@ -67,7 +67,11 @@ pub fn unreachable(
                     rule.name, first.name
                 ),
             )
-            .label("move it up, or give the other a `when`")
+            .label(if first.is_first && !rule.is_first {
+                "give the other a `when`, or say `first: true` here too"
+            } else {
+                "move it up, or give the other a `when`"
+            })
             .related(first.place, "this one comes first"),
         );
     }

@@ -91,6 +91,7 @@ fn rule() -> Value {
                 "additionalProperties": {"$ref": "#/$defs/value"}
             },
             "skip": {"description": "Knowingly not sent; the reason is counted and shown.", "examples": ["too many"], "type": "string"},
+            "first": {"description": "Tried before all rules that do not say so, also before those of an overlay: for what must not get past it, such as test events. Default: false.", "examples": [true], "type": "boolean"},
             "continue": {"description": "Let the rules after this one run as well. Default: false.", "examples": [true], "type": "boolean"},
             "opt_in": {"description": "Runs only for types that `events.include` names exactly; otherwise the event is skipped with this reason.", "examples": ["often comes from elsewhere"], "type": "string"},
             "description": {"description": "For people.", "examples": ["Opens, without machine opens."], "type": "string"},

@@ -138,6 +138,64 @@ rules:
 }
 
 #[test]
+fn a_rule_that_is_first_comes_before_those_of_an_overlay_until_the_overlay_says_otherwise() {
+    let base = "version: 1
+rules:
+  opened: { on: mail.Open, skip: opened }
+  guard: { on: '*', first: true, when: '@.test', skip: test }
+";
+    let over = "version: 1
+import: [../base]
+rules:
+  ours: { on: mail.Open, continue: true, emit: { type: track, messageId: $.id } }
+  second: { on: mail.Open, first: true, when: '@.second', skip: second }
+";
+    let order = |over: &str, event: Value| {
+        let parts = [("base/b.yaml", base), ("over/o.yaml", over)];
+        let (mapping, diagnostics, _) =
+            load_files(&parts, "over", Target::default(), Options::default());
+        assert!(diagnostics.is_empty(), "{diagnostics:?}");
+        let mapping = mapping.expect("good");
+        let order: Vec<&str> = mapping.rules().iter().map(|rule| &*rule.name).collect();
+        (order.join(" "), names(&mapping.map(&event)))
+    };
+    let test = || json!({"event_type": "mail.Open", "test": 1});
+    assert_eq!(
+        order(over, test()),
+        (
+            "second guard ours opened".to_owned(),
+            "skipped test".to_owned()
+        )
+    );
+    let given_up = format!("{over}  guard: {{ first: false }}\n");
+    assert_eq!(
+        order(&given_up, test()),
+        ("second ours opened guard".to_owned(), "ours/-=-".to_owned())
+    );
+}
+
+#[test]
+fn what_a_first_rule_always_takes_is_told_and_how_to_come_before_it() {
+    let yaml = "version: 1
+rules:
+  opened: { on: mail.Open, skip: opened }
+  all: { on: '*', first: true, skip: all }
+";
+    let (_, diagnostics, _) = load_files(
+        &[("a.yaml", yaml)],
+        "a.yaml",
+        Target::default(),
+        Options::default(),
+    );
+    let [one] = diagnostics.as_slice() else {
+        panic!("{diagnostics:?}");
+    };
+    assert_eq!(one.code, "unreachable-rule");
+    let said = format!("{one:?}");
+    assert!(said.contains("say `first: true` here too"), "{said}");
+}
+
+#[test]
 fn an_overlay_changes_and_adds() {
     let base = "version: 1
 templates:
