@@ -440,3 +440,30 @@ connectors:
         assert!(said.contains(part), "{part} is not in:\n{said}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn the_sandbox_ends_by_sigterm_as_by_ctrl_c_with_its_summary() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::Stdio;
+
+    for signal in ["-TERM", "-INT"] {
+        let mut sandbox = Command::new(env!("CARGO_BIN_EXE_sluice"))
+            .args(["sandbox", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("sluice starts");
+        let mut said = BufReader::new(sandbox.stdout.take().expect("a pipe"));
+        let mut first = String::new();
+        said.read_line(&mut first).expect("a line");
+        assert!(first.contains("listening"), "{first}");
+        let sent = Command::new("kill")
+            .args([signal, &sandbox.id().to_string()])
+            .status();
+        assert!(sent.expect("kill runs").success());
+        let mut rest = String::new();
+        said.read_to_string(&mut rest).expect("text");
+        assert!(rest.contains("0 documents"), "{signal}: {rest}");
+        assert_eq!(sandbox.wait().expect("an end").code(), Some(0), "{signal}");
+    }
+}

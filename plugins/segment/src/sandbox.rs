@@ -85,16 +85,15 @@ async fn serve(arguments: &Arguments) -> std::io::Result<()> {
         rate: arguments.rate,
         ..Options::default()
     };
+    let stopped = asked_to_stop()?;
+    tokio::pin!(stopped);
     let sandbox = Sandbox::start(options).await?;
     let mut entries = sandbox.watch();
     let has_colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     say(&opening(&sandbox, arguments.json));
     loop {
         tokio::select! {
-            signal = tokio::signal::ctrl_c() => {
-                signal?;
-                break;
-            }
+            () = &mut stopped => break,
             entry = entries.recv(), if !arguments.quiet => match entry {
                 Ok(entry) if arguments.json => say(&in_json(&entry).to_string()),
                 Ok(entry) => say(&line(&entry, has_colour)),
@@ -106,6 +105,28 @@ async fn serve(arguments: &Arguments) -> std::io::Result<()> {
     }
     say(&closing(&sandbox.summary(), arguments.json));
     Ok(())
+}
+
+/// Ctrl-C, or SIGTERM as `kill` and service managers send it; heard from this call on.
+#[cfg(unix)]
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Ctrl-C.
+#[cfg(not(unix))]
+fn asked_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        let _ = tokio::signal::ctrl_c().await;
+    })
 }
 
 /// A reader that has gone away must not end the sandbox.
@@ -131,9 +152,15 @@ fn closing(summary: &Value, is_json: bool) -> String {
     if is_json {
         return json!({"summary": summary}).to_string();
     }
+    let number = |key: &str, what: &str| match summary[key].as_u64() {
+        Some(1) => format!("1 {what}"),
+        _ => format!("{} {what}s", summary[key]),
+    };
     let mut text = format!(
-        "\n{} requests, {} documents, {} accepted",
-        summary["requests"], summary["received"], summary["accepted"]
+        "\n{}, {}, {} accepted",
+        number("requests", "request"),
+        number("received", "document"),
+        summary["accepted"]
     );
     for (verdict, count) in summary["verdicts"].as_object().into_iter().flatten() {
         if verdict != "accepted" {

@@ -111,6 +111,8 @@ fn say(text: &str) -> Result<(), Failure> {
 }
 
 async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, Failure> {
+    let stopped = asked_to_stop();
+    tokio::pin!(stopped);
     std::fs::create_dir_all(folder)
         .map_err(|problem| format!("{} cannot be made: {problem}", folder.display()))?;
     let mut prepared = load(options, folder)?;
@@ -159,14 +161,24 @@ async fn demo(options: &DemoOptions, folder: &Path) -> Result<ExitCode, Failure>
 
     let feeder: Arc<dyn Feeder> = Arc::from(feed(endpoint, settings));
     let started = Instant::now();
-    let firsts = send(options, catalogue(), feeder).await?;
-    settle(&shared).await?;
+    let sent = async {
+        let firsts = send(options, catalogue(), feeder).await?;
+        settle(&shared).await?;
+        Ok::<_, Failure>(firsts)
+    };
+    let firsts = tokio::select! {
+        firsts = sent => firsts?,
+        () = &mut stopped => {
+            running.shutdown().await;
+            return Err("stopped before the report".into());
+        }
+    };
     let took = started.elapsed();
     say(&report(&shared, &firsts, &doubles, took, options.colour))?;
 
     if options.keep_running {
         say("\nStill running; Ctrl-C ends it.\n")?;
-        asked_to_stop().await;
+        stopped.await;
     }
     let balanced = shared.status().connectors.values().all(|connector| {
         let events = &connector.events;
