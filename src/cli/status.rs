@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
@@ -10,9 +11,10 @@ use sluice_sdk::typed;
 
 use super::reach::{Admin, explained};
 use super::{load_config, output};
+use crate::config::Config;
 use crate::engine::dead_letters::LettersStatus;
 use crate::engine::read_status;
-use crate::engine::status::{Balance, ConfigStatus, Status};
+use crate::engine::status::{Balance, ConfigStatus, ConnectorStatus, SourceStatus, Status};
 
 /// How the status is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -62,7 +64,7 @@ pub fn run(args: &StatusArgs, colour: bool) -> ExitCode {
             "{}\n",
             serde_json::to_string_pretty(&status).unwrap_or_default()
         ),
-        StatusFormat::Human => human(&status, args.types),
+        StatusFormat::Human => human(&status, args.types, &config),
     });
     let is_held = status
         .connectors
@@ -71,65 +73,27 @@ pub fn run(args: &StatusArgs, colour: bool) -> ExitCode {
     ExitCode::from(u8::from(is_held))
 }
 
-fn human(status: &Status, types: bool) -> String {
+fn human(status: &Status, types: bool, file: &Config) -> String {
     let mut out = String::new();
     config(&mut out, &status.config);
-    for (name, source) in &status.sources {
-        let malformed: u64 = source.malformed.values().sum();
-        let _ = writeln!(
-            out,
-            "source {name}: {}, {} taken, {} of them duplicates, {malformed} parts set aside",
-            source.state, source.taken, source.duplicates
-        );
-        if let Some(endpoint) = &source.endpoint {
-            let _ = writeln!(out, "  {endpoint}");
-        }
-        if source.lost > 0 {
-            let _ = writeln!(out, "  {} events lost to damage of the disk", source.lost);
-        }
+    for (name, one) in &status.sources {
+        source(&mut out, name, one);
     }
-    for (name, connector) in &status.connectors {
-        let _ = writeln!(out, "connector {name}: {}", connector.state);
-        if let Some(since) = &connector.paused {
-            let _ = writeln!(
-                out,
-                "  since {since}; {} lets it go on",
-                typed(&format!("resume {name}"))
-            );
-        }
-        if connector.concurrency < connector.concurrency_max {
-            let _ = writeln!(
-                out,
-                "  {} of {} requests at the same time, until the sink takes more",
-                connector.concurrency, connector.concurrency_max
-            );
-        }
-        if let Some(held) = &connector.held {
-            let _ = writeln!(out, "  since {}: {}", held.since, held.reason);
-        }
-        if let Some(held) = &connector.was_held {
-            let _ = writeln!(out, "  was held since {}: {}", held.since, held.reason);
-        }
-        if let Some(trouble) = &connector.trouble {
-            let _ = writeln!(out, "  not taken, tried again: {trouble}");
-        }
-        let _ = writeln!(out, "  {}", line(&connector.events));
-        for (what, reasons) in [
-            ("skipped", &connector.events.skipped),
-            ("dead", &connector.events.dead),
-        ] {
-            for (reason, count) in reasons {
-                let _ = writeln!(out, "    {count} {what}: {reason}");
-            }
-        }
+    for (name, one) in &status.connectors {
+        let settings = file.connectors.get(name);
+        let flush_after = settings.map(|it| it.batch.flush_after);
+        connector(&mut out, name, one, flush_after);
         if types {
-            for (event_type, balance) in &connector.types {
+            for (event_type, balance) in &one.types {
                 let _ = writeln!(out, "  {event_type}: {}", line(balance));
             }
         }
     }
     for (name, letters) in &status.dead_letters {
         let _ = writeln!(out, "dead letters of {name}: {}", letters_line(letters));
+    }
+    if status.dead_letters.values().any(|letters| letters.held > 0) {
+        let _ = writeln!(out, "  {} shows why", typed("dead-letters list"));
     }
     for replay in &status.replays {
         let _ = writeln!(out, "{}", super::replay::line(replay));
@@ -150,6 +114,111 @@ fn human(status: &Status, types: bool) -> String {
     out
 }
 
+fn source(out: &mut String, name: &str, source: &SourceStatus) {
+    let malformed: u64 = source.malformed.values().sum();
+    let _ = writeln!(
+        out,
+        "source {name}: {}, {} taken, {} of them duplicates, {} set aside",
+        source.state,
+        number(source.taken, "event"),
+        source.duplicates,
+        number(malformed, "part")
+    );
+    if let Some(endpoint) = &source.endpoint {
+        let _ = writeln!(out, "  {endpoint}");
+    }
+    for (reason, count) in &source.malformed {
+        let _ = writeln!(out, "    {count} set aside: {reason}");
+    }
+    for (reason, count) in &source.refused {
+        let _ = writeln!(out, "    {} refused: {reason}", number(*count, "request"));
+    }
+    if let Some(trouble) = &source.trouble {
+        let _ = writeln!(out, "  the last request was not taken: {trouble}");
+    }
+    if source.lost > 0 {
+        let lost = number(source.lost, "event");
+        let _ = writeln!(out, "  {lost} lost to damage of the disk");
+    }
+}
+
+fn connector(
+    out: &mut String,
+    name: &str,
+    connector: &ConnectorStatus,
+    flush_after: Option<Duration>,
+) {
+    let _ = writeln!(out, "connector {name}: {}", connector.state);
+    if let Some(since) = &connector.paused {
+        let _ = writeln!(
+            out,
+            "  since {}; {} lets it go on",
+            second(since),
+            typed(&format!("resume {name}"))
+        );
+    }
+    if connector.concurrency < connector.concurrency_max {
+        let _ = writeln!(
+            out,
+            "  {} of {} requests at the same time, until the sink takes more",
+            connector.concurrency, connector.concurrency_max
+        );
+    }
+    if let Some(held) = &connector.held {
+        let _ = writeln!(out, "  since {}: {}", second(&held.since), held.reason);
+    }
+    if let Some(held) = &connector.was_held {
+        let _ = writeln!(
+            out,
+            "  was held since {}: {}",
+            second(&held.since),
+            held.reason
+        );
+    }
+    if let Some(trouble) = &connector.trouble {
+        let _ = writeln!(out, "  not taken, tried again: {trouble}");
+    }
+    let events = &connector.events;
+    let _ = writeln!(out, "  {}", line(events));
+    for (what, reasons) in [("skipped", &events.skipped), ("dead", &events.dead)] {
+        for (reason, count) in reasons {
+            let _ = writeln!(out, "    {count} {what}: {reason}");
+        }
+    }
+    if let Some(why) = why_waiting(connector, flush_after) {
+        let _ = writeln!(out, "    {} waiting: {why}", events.waiting);
+    }
+}
+
+/// What those that wait are waiting for, where the lines before do not say it.
+fn why_waiting(connector: &ConnectorStatus, flush_after: Option<Duration>) -> Option<String> {
+    if connector.events.waiting == 0 {
+        return None;
+    }
+    match connector.state.as_str() {
+        "delivering" => Some(match flush_after {
+            Some(after) => format!(
+                "they go with the next requests; one that is not full leaves after {after:?} (`batch.flush_after`)"
+            ),
+            None => "they go with the next requests".to_owned(),
+        }),
+        "stopped" => Some("they are on disk, and go when it runs".to_owned()),
+        _ => None,
+    }
+}
+
+/// A time without the parts of a second.
+fn second(time: &str) -> String {
+    match time.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => time.to_owned(),
+    }
+}
+
+fn number(count: u64, what: &str) -> String {
+    output::number(usize::try_from(count).unwrap_or(usize::MAX), what)
+}
+
 /// Nothing for a process that does not run.
 fn config(out: &mut String, config: &ConfigStatus) {
     if config.version == 0 {
@@ -157,8 +226,10 @@ fn config(out: &mut String, config: &ConfigStatus) {
     }
     let _ = writeln!(
         out,
-        "config {} since {} ({})",
-        config.version, config.since, config.hash
+        "config {} runs since {} ({})",
+        config.version,
+        second(&config.since),
+        config.hash
     );
     if let Some(problem) = &config.problem {
         let _ = writeln!(out, "  a later one was refused:\n{}", problem.trim_end());
@@ -192,4 +263,69 @@ fn letters_line(letters: &LettersStatus) -> String {
         sum(&left.dropped),
         sum(&left.expired)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn source_of(malformed: u64) -> SourceStatus {
+        SourceStatus {
+            state: "running".to_owned(),
+            taken: malformed,
+            malformed: BTreeMap::from([("no event_type".to_owned(), malformed)]),
+            refused: BTreeMap::from([("wrong token".to_owned(), malformed)]),
+            ..SourceStatus::default()
+        }
+    }
+
+    #[test]
+    fn one_is_not_written_as_many_and_each_number_says_why() {
+        let mut out = String::new();
+        source(&mut out, "in", &source_of(1));
+        source(&mut out, "in", &source_of(2));
+        assert_eq!(
+            out,
+            "\
+source in: running, 1 event taken, 0 of them duplicates, 1 part set aside
+    1 set aside: no event_type
+    1 request refused: wrong token
+source in: running, 2 events taken, 0 of them duplicates, 2 parts set aside
+    2 set aside: no event_type
+    2 requests refused: wrong token
+"
+        );
+    }
+
+    #[test]
+    fn what_waits_says_what_for() {
+        let waiting = |state: &str, waiting| ConnectorStatus {
+            state: state.to_owned(),
+            events: Balance {
+                waiting,
+                ..Balance::default()
+            },
+            ..ConnectorStatus::default()
+        };
+        let second = Some(Duration::from_secs(1));
+        let said = |state, count| why_waiting(&waiting(state, count), second);
+        assert!(
+            said("delivering", 1).is_some_and(|it| it.contains("after 1s (`batch.flush_after`)"))
+        );
+        assert!(said("stopped", 1).is_some_and(|it| it.contains("on disk")));
+        // The lines before say it.
+        assert_eq!(said("held", 1), None);
+        assert_eq!(said("delivering", 0), None);
+    }
+
+    #[test]
+    fn a_time_is_written_to_the_second() {
+        assert_eq!(
+            second("2026-05-31T12:00:00.123456789Z"),
+            "2026-05-31T12:00:00Z"
+        );
+        assert_eq!(second("2026-05-31T12:00:00Z"), "2026-05-31T12:00:00Z");
+    }
 }
