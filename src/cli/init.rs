@@ -187,16 +187,20 @@ fn config(start: &Start) -> String {
 # yaml-language-server: $schema=schema/sluice.schema.json
 # `sluice plugins show {source}` and `sluice plugins show {sink}` explain every setting.
 version: 1
+
 sources:
   {name}:
     type: {source}
-{source_settings}connectors:
+{source_settings}
+connectors:
   {connector}:
     source: {name}
     mappings: mappings
     sink:
       type: {sink}
-{sink_settings}journal: {{ path: data, retain: 7d, max_size: 10GiB }}
+{sink_settings}
+journal: {{ path: data, retain: 7d, max_size: 10GiB, when_full: push_back }}
+admin: {{ listen: 127.0.0.1:9090 }}    # `sluice status`, health, metrics
 ",
         name = start.source_name(),
         connector = start.connector_name(),
@@ -209,13 +213,12 @@ sources:
 
 fn overlay(set: Option<&str>, source: &SourcePlugin, sink: &SinkPlugin) -> String {
     let schema = schema::mapping_file(source, sink);
-    let head = format!("# yaml-language-server: $schema=../schema/{schema}\n");
+    let head = format!(
+        "# yaml-language-server: $schema=../schema/{schema}\nversion: 1\nfor: {{ source: {}, sink: {} }}\n",
+        source.name, sink.name
+    );
     let Some(set) = set else {
-        return format!(
-            "{head}version: 1\nfor: {{ source: {}, sink: {} }}\nrules:\n  everything:\n    \
-             on: \"*\"\n    emit: {{ id: $.id }}\n",
-            source.name, sink.name
-        );
+        return format!("{head}rules:\n  everything:\n    on: \"*\"\n    emit: {{ id: $.id }}\n");
     };
     let mapping = load(set);
     let sent = mapping.as_ref().and_then(first_sent);
@@ -225,7 +228,6 @@ fn overlay(set: Option<&str>, source: &SourcePlugin, sink: &SinkPlugin) -> Strin
     );
     format!(
         "{head}\
-version: 1
 import: [builtin:{set}]
 
 # A rule of the same name is laid over the imported one; all else stays. `sluice coverage` shows
