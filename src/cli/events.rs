@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use sluice_sdk::EventPlaces;
+use sluice_sdk::{EventPlaces, typed};
 
+use crate::diagnostics::{FileKind, Files, parse_yaml, read_text};
 use crate::journal::{for_each_recorded, is_data_folder, recorded_bytes};
 
 /// Where events come from.
@@ -65,7 +66,10 @@ impl Events {
         }
         if !path.is_dir() {
             return match path.metadata() {
-                Ok(_) => Ok(Self::Files(vec![path.to_owned()])),
+                Ok(_) => match other_than_events(path) {
+                    Some(what) => Err(what),
+                    None => Ok(Self::Files(vec![path.to_owned()])),
+                },
                 Err(error) => Err(format!("{argument} cannot be read: {error}")),
             };
         }
@@ -132,6 +136,43 @@ fn journal(folder: &Path, each: &mut dyn FnMut(Given<'_>) -> bool) -> Result<(),
         ));
     }
     Ok(())
+}
+
+/// What a YAML file is, and how it is named, where events are wanted: a sentence.
+fn other_than_events(path: &Path) -> Option<String> {
+    let end = path.extension()?;
+    if end != "yaml" && end != "yml" {
+        return None;
+    }
+    let name = path.display();
+    let (what, way_out) = match file_kind(path) {
+        Some(kind @ FileKind::Config) => (
+            kind.called(),
+            format!("`--config {name}` has the command follow it"),
+        ),
+        Some(kind @ FileKind::Mapping) => {
+            let way = typed(&format!("map --mappings {name} --sample TYPE"));
+            (
+                kind.called(),
+                format!("{way} tries its rules on an example"),
+            )
+        }
+        Some(kind @ FileKind::Tests) => {
+            let way = format!("{} runs it", typed(&format!("test {name}")));
+            (kind.called(), way)
+        }
+        None => ("YAML", "name a file with JSON objects in it".to_owned()),
+    };
+    Some(format!(
+        "{name} is {what}, and events are wanted here; {way_out}"
+    ))
+}
+
+/// What a file is, as far as its keys say it.
+pub fn file_kind(path: &Path) -> Option<FileKind> {
+    let mut files = Files::default();
+    let file = files.add("", None, read_text(path).ok()?);
+    FileKind::of(&parse_yaml(file, &files).ok()?)
 }
 
 /// Files of events in a folder and below, by name.

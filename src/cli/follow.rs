@@ -78,6 +78,15 @@ impl FollowArgs {
 }
 
 impl Followed {
+    /// A config with all of its connectors.
+    pub fn whole(path: &Path, config: Config) -> Self {
+        Self {
+            path: path.to_owned(),
+            config,
+            chosen: None,
+        }
+    }
+
     fn check_chosen(&self) -> Result<(), String> {
         let connectors = &self.config.connectors;
         match &self.chosen {

@@ -1,19 +1,22 @@
 //! `sluice validate`: is it right? Needs no network and no secrets.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use sluice_sdk::typed;
 
-use super::{mappings, output};
-use crate::config::{ConnectorConfig, Mode};
-use crate::diagnostics::{Diagnostic, Files, Format, has_errors, parse_yaml};
-use crate::engine::prepare::{PreparedConnector, prepare};
+use super::events::file_kind;
+use super::follow::Followed;
+use super::{mappings, output, test};
+use crate::config::{ConnectorConfig, FILE_DEFAULT, Mode};
+use crate::diagnostics::{Diagnostic, FileKind, Files, Format, has_errors};
+use crate::engine::prepare::{Prepared, PreparedConnector, prepare};
 use crate::mapping::Options;
+use crate::mapping::testing::{Checked, check_tests};
 
-/// Check a config with its mappings, or mappings alone. Needs no network and no secrets.
+/// Check a config with its mappings and their tests, or mappings alone. Needs no network and no secrets.
 ///
-/// A variable that is not set stands for a value of the right type.
+/// A variable that is not set stands for a value of the right type. Tests are read, not run.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -43,18 +46,12 @@ pub fn run(args: &Args) -> ExitCode {
         .iter()
         .flat_map(|path| configs_in(path))
         .collect();
-    if let Some(test) = paths.iter().find(|path| is_test(path)) {
-        return output::wrong_use(&format!(
-            "{test} holds tests of mappings; {} runs them",
-            typed(&format!("test {test}"))
-        ));
-    }
     for path in &paths {
         let mut found = Vec::new();
-        let summary = if is_mapping(path) {
-            check_mapping(path, &mut files, &mut found)
-        } else {
-            check_config(Path::new(path), &mut files, &mut found)
+        let summary = match kind_of(path) {
+            FileKind::Config => check_config(Path::new(path), &mut files, &mut found),
+            FileKind::Mapping => check_mapping(path, &mut files, &mut found),
+            FileKind::Tests => check_test(path, &mut files, &mut found),
         };
         if !has_errors(&found) {
             summaries.extend(summary.map(|text| format!("{path} is valid: {text}\n")));
@@ -79,7 +76,7 @@ fn configs_in(path: &str) -> Vec<String> {
         .filter(|file| {
             file.extension()
                 .is_some_and(|it| it == "yaml" || it == "yml")
-                && is_config(file)
+                && file_kind(file) == Some(FileKind::Config)
         })
         .map(|file| {
             let file = file.strip_prefix(".").unwrap_or(&file);
@@ -93,38 +90,16 @@ fn configs_in(path: &str) -> Vec<String> {
     configs
 }
 
-fn is_config(path: &Path) -> bool {
-    let Ok(text) = std::fs::read_to_string(path) else {
-        return false;
-    };
-    let mut files = Files::default();
-    let file = files.add("", None, text);
-    parse_yaml(file, &files)
-        .is_ok_and(|root| root.get("sources").is_some() || root.get("connectors").is_some())
-}
-
-fn is_test(path: &str) -> bool {
-    let is_named = |end: &str| path.ends_with(end);
-    (is_named(".test.yaml") || is_named(".test.yml")) && Path::new(path).is_file()
-}
-
-/// A folder, a built-in set, or a file with a mapping's keys.
-fn is_mapping(path: &str) -> bool {
+/// What is to be checked: a folder and a built-in set hold mappings, a file says it by its keys. What
+/// says nothing is read as a config.
+fn kind_of(path: &str) -> FileKind {
     if path.starts_with("builtin:") || Path::new(path).is_dir() {
-        return true;
+        return FileKind::Mapping;
     }
-    let Ok(text) = std::fs::read_to_string(path) else {
-        return false;
-    };
-    let mut files = Files::default();
-    let file = files.add(path, Some(Path::new(path)), text);
-    parse_yaml(file, &files).is_ok_and(|root| {
-        ["rules", "templates", "tables", "import", "for"]
-            .iter()
-            .any(|key| root.get(key).is_some())
-            && root.get("sources").is_none()
-            && root.get("connectors").is_none()
-    })
+    if path.ends_with(".test.yaml") || path.ends_with(".test.yml") {
+        return FileKind::Tests;
+    }
+    file_kind(Path::new(path)).unwrap_or(FileKind::Config)
 }
 
 fn check_mapping(
@@ -134,7 +109,34 @@ fn check_mapping(
 ) -> Option<String> {
     let references = [path.to_owned()];
     let mapping = mappings::load(&references, None, Options::default(), files, diagnostics)?;
-    Some(output::number(mapping.rules().len(), "rule"))
+    let rules = output::number(mapping.rules().len(), "rule");
+    let roots = match Path::new(path).is_dir() {
+        true => vec![PathBuf::from(path).into()],
+        false => Vec::new(),
+    };
+    Some(rules + &tests(&check_tests(&roots, files, diagnostics), "test"))
+}
+
+fn check_test(path: &str, files: &mut Files, diagnostics: &mut Vec<Diagnostic>) -> Option<String> {
+    let checked = check_tests(&[PathBuf::from(path).into()], files, diagnostics);
+    Some(format!(
+        "{}, not run; {} runs what is in it",
+        output::number(checked.cases, "case"),
+        typed(&format!("test {path}"))
+    ))
+}
+
+/// What was read of the tests, and what was not done with them.
+fn tests(checked: &Checked, command: &str) -> String {
+    if checked.files == 0 {
+        return String::new();
+    }
+    format!(
+        "\n  tests: {} in {}, read but not run; {} runs them",
+        output::number(checked.cases, "case"),
+        output::number(checked.files, "file"),
+        typed(command)
+    )
 }
 
 fn check_config(
@@ -143,24 +145,30 @@ fn check_config(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<String> {
     let env = |name: &str| std::env::var(name).ok();
-    let prepared = prepare(path, Mode::Validate, &env, files, diagnostics)?;
-    let config = &prepared.config;
-    let rules = prepared
-        .connectors
+    let Prepared {
+        config, connectors, ..
+    } = prepare(path, Mode::Validate, &env, files, diagnostics)?;
+    let rules = connectors
         .iter()
         .map(|connector| connector.mapping.rules().len())
         .sum();
-    let connectors: String = prepared
-        .connectors
+    let lines: String = connectors
         .iter()
         .map(|one| line(&config.connectors[&one.name], one))
         .collect();
-    Some(format!(
-        "{}, {}, {}{connectors}",
+    let counts = format!(
+        "{}, {}, {}",
         output::number(config.sources.len(), "source"),
         output::number(config.connectors.len(), "connector"),
         output::number(rules, "rule")
-    ))
+    );
+    let followed = Followed::whole(path, config);
+    let checked = check_tests(&test::of_config(&followed), files, diagnostics);
+    let command = match path == Path::new(FILE_DEFAULT) {
+        true => "test".to_owned(),
+        false => format!("test --config {}", path.display()),
+    };
+    Some(counts + &lines + &tests(&checked, &command))
 }
 
 /// Which way a connector goes, and by whose rules.

@@ -66,6 +66,10 @@ pub static CODES: &[Code] = &[
         "unreadable-file",
         "The file cannot be read: it is not there, or not ours to read. Name another, or let the user that runs this read it.",
     ),
+    code(
+        "other-kind",
+        "The file is of another kind than is wanted here: a config, a mapping file and a file of tests are read by different commands.",
+    ),
     code("missing-file", "Nothing is there under this name."),
     lint(
         "unread-folder",
@@ -251,6 +255,18 @@ pub static CODES: &[Code] = &[
         "The mapping file says with `for` that it is written for other plugins than those of the connector.",
     ),
     code("empty-config", "The config is empty."),
+    code(
+        "empty-secret",
+        "A secret is empty: the text in the file, or the environment variable it is taken from. Nobody could get in with it, so a run does not start. To leave an optional one out, write `${NAME:-}`.",
+    ),
+    lint(
+        "bearer-in-token",
+        "A token begins with the word `Bearer`. That word says in the header `Authorization` that a token follows; who sends (Braze, curl, sluice itself) puts it there, and what is compared is the token alone: every request would be refused with 401.",
+    ),
+    lint(
+        "plain-secret",
+        "A secret is written out in the config, where everybody sees it who sees the file, its copies and its history. Take it from the environment or from a file.",
+    ),
     code(
         "unreadable-secret",
         "The file of a secret (`token: { file: … }`) cannot be read or is empty. Looked at when it starts and at each reload, not by `validate`, which needs no secrets. Create it, or let the user that runs this read it.",

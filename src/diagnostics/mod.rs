@@ -6,6 +6,7 @@
 
 mod allow;
 pub mod codes;
+mod file_kind;
 mod read;
 mod render;
 mod suggest;
@@ -13,6 +14,7 @@ mod write;
 mod yaml;
 
 pub use allow::{Allowance, Allows, forget_used};
+pub use file_kind::{FileKind, other_kind};
 pub use read::read_text;
 pub use render::{Format, render};
 pub use suggest::{did_you_mean, nearest};

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use super::sets::{self, builtin_sets};
 use super::syntax::{self, Module, Named};
 use crate::diagnostics::{
-    Allows, Diagnostic, Files, Node, Severity, Span, did_you_mean, parse_yaml, read_text,
+    Allows, Diagnostic, FileKind, Files, Node, Severity, Span, did_you_mean, other_kind,
+    parse_yaml, read_text,
 };
 
 /// Where a file is.
@@ -233,6 +234,11 @@ impl<'a> Loader<'a> {
         };
         match parse_yaml(file, self.files) {
             Ok(node) => {
+                let name = self.files.name(file);
+                if let Some(problem) = other_kind(&node, FileKind::Mapping, name) {
+                    self.diagnostics.push(problem);
+                    return None;
+                }
                 let module = syntax::module(&node, self.diagnostics);
                 self.allows.extend(&module.allows);
                 Some(Arc::new(module))

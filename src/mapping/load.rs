@@ -226,6 +226,7 @@ fn without_consequences(diagnostics: &mut Vec<Diagnostic>) {
             one.code,
             "missing-file"
                 | "unknown-builtin"
+                | "other-kind"
                 | "import-cycle"
                 | "unreadable-file"
                 | "duplicate-key"

@@ -5,6 +5,8 @@ mod roots;
 mod update;
 mod watch;
 
+pub use self::roots::of_config;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -27,6 +27,19 @@ pub fn roots(named: &[PathBuf], followed: Option<&Followed>) -> Vec<TestRoot> {
             .map(|set| PathBuf::from(format!("builtin:{set}")).into())
             .collect();
     }
+    with_settings(paths, followed)
+}
+
+/// The places of the tests that lie beside a config's mappings.
+pub fn of_config(followed: &Followed) -> Vec<TestRoot> {
+    let mut paths = on_disk(followed);
+    paths.sort();
+    paths.dedup();
+    with_settings(paths, Some(followed))
+}
+
+/// Each place with what the config says for its tests.
+fn with_settings(paths: Vec<PathBuf>, followed: Option<&Followed>) -> Vec<TestRoot> {
     paths
         .into_iter()
         .map(

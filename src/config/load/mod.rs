@@ -14,7 +14,8 @@ use super::model::{Config, ConfigKeys};
 use super::shape::Section;
 use super::{Mode, overlap, placeholders, schema, secrets, shape};
 use crate::diagnostics::{
-    Allows, Diagnostic, Entry, Files, Kind, Node, Span, has_errors, parse_yaml, read_text,
+    Allows, Diagnostic, Entry, FileKind, Files, Kind, Node, Span, has_errors, other_kind,
+    parse_yaml, read_text,
 };
 
 /// The config of a command that is given none.
@@ -61,6 +62,10 @@ pub fn load(
             )
             .label(format!("{} writes a starter", typed("init FOLDER"))),
         );
+        return None;
+    }
+    if let Some(problem) = other_kind(&root, FileKind::Config, files.name(file)) {
+        diagnostics.push(problem);
         return None;
     }
     let secrets = secrets::find(&root);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::import::normal;
 use super::super::sets;
-use crate::diagnostics::{Diagnostic, FileId, Files};
+use crate::diagnostics::{Diagnostic, FileId, Files, read_text};
 
 /// Where a test file is.
 pub enum TestFile {
@@ -18,6 +18,14 @@ impl TestFile {
     fn path(&self) -> &Path {
         match self {
             Self::Disk(path) | Self::Builtin(path) => path,
+        }
+    }
+
+    /// As messages show it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Disk(path) => path.display().to_string(),
+            Self::Builtin(path) => format!("builtin:{}", path.display()),
         }
     }
 
@@ -42,19 +50,11 @@ impl TestFile {
     /// # Errors
     /// When it cannot be read.
     pub fn read(&self, files: &mut Files) -> Result<FileId, Box<Diagnostic>> {
-        let path = self.path();
         match self {
-            Self::Disk(_) => match std::fs::read_to_string(path) {
-                Ok(text) => Ok(files.add(path.display().to_string(), Some(path), text)),
-                Err(error) => {
-                    let message = format!("`{}` cannot be read: {error}", path.display());
-                    Err(Box::new(Diagnostic::global("unreadable-file", message)))
-                }
-            },
-            Self::Builtin(_) => {
+            Self::Disk(path) => Ok(files.add(self.name(), Some(path), read_text(path)?)),
+            Self::Builtin(path) => {
                 let text = sets::text(path).unwrap_or_default();
-                let name = format!("builtin:{}", path.display());
-                Ok(files.add(name, None, text.to_owned()))
+                Ok(files.add(self.name(), None, text.to_owned()))
             }
         }
     }

@@ -14,14 +14,16 @@ mod find;
 mod tests;
 mod update;
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sluice_sdk::EventPlaces;
 
 use super::{Mapping, Options, Reference, load};
-use crate::diagnostics::{Diagnostic, Files, Node, Span, parse_yaml};
+use crate::diagnostics::{
+    Diagnostic, FileKind, Files, Node, Span, did_you_mean, other_kind, parse_yaml,
+};
 
 use self::file::Suite;
 use self::find::TestFile;
@@ -122,15 +124,9 @@ pub fn run_tests(
         cases: Vec::new(),
     };
     for root in roots {
-        let path = &root.path;
-        let found = find::find(path);
+        let found = find::find(&root.path);
         if found.is_empty() {
-            let message = format!(
-                "there are no test files (*.test.yaml) at `{}`",
-                path.display()
-            );
-            run.diagnostics
-                .push(Diagnostic::global("no-tests", message));
+            run.diagnostics.push(nothing_at(&root.path));
         }
         for file in &found {
             run.file(file, root);
@@ -141,6 +137,71 @@ pub fn run_tests(
         cases: run.cases,
         coverage,
     }
+}
+
+fn nothing_at(path: &Path) -> Diagnostic {
+    let shown = path.display();
+    if path.exists() || path.to_string_lossy().starts_with("builtin:") {
+        let message = format!("there are no test files (*.test.yaml) at `{shown}`");
+        return Diagnostic::global("no-tests", message);
+    }
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new(".")));
+    let present: Vec<String> = entries
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Diagnostic::global(
+        "missing-file",
+        format!("there is no file or folder `{shown}`"),
+    )
+    .note(did_you_mean(&name, present.iter().map(String::as_str)))
+}
+
+/// How much was checked.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Checked {
+    /// Test files that were read.
+    pub files: usize,
+    /// Cases in them.
+    pub cases: usize,
+}
+
+/// Read the test files at these places, and say what is wrong with the files themselves: not which
+/// cases fail, and nothing of the mappings that they are for.
+pub fn check_tests(
+    roots: &[TestRoot],
+    files: &mut Files,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Checked {
+    let mut found = Vec::new();
+    let mut run = Run {
+        filter: None,
+        files,
+        diagnostics: &mut found,
+        loaded: Loaded::new(),
+        seen: coverage::Seen::default(),
+        cases: Vec::new(),
+    };
+    let mut checked = Checked::default();
+    let mut names = HashSet::new();
+    for root in roots {
+        for file in find::find(&root.path) {
+            checked.files += 1;
+            names.insert(file.name());
+            run.file(&file, root);
+        }
+    }
+    checked.cases = run.cases.len();
+    found.retain(|one| match one.span {
+        Some(span) => names.contains(files.name(span.file)),
+        // Such a message about a mapping file was given with the mappings.
+        None => matches!(one.code, "unreadable-file" | "yaml-limit" | "yaml-encoding"),
+    });
+    diagnostics.append(&mut found);
+    checked
 }
 
 struct Run<'a> {
@@ -162,6 +223,9 @@ impl Run<'_> {
             Ok(root) => root,
             Err(diagnostic) => return self.diagnostics.push(*diagnostic),
         };
+        if let Some(problem) = other_kind(&root, FileKind::Tests, self.files.name(id)) {
+            return self.diagnostics.push(problem);
+        }
         let Some(mut suite) = file::read(&root, self.diagnostics) else {
             return;
         };
