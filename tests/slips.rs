@@ -133,7 +133,12 @@ fn a_secret_file_that_is_not_there_is_told_at_the_start_and_not_by_validate() {
     let folder = with("\"${BRAZE_TOKEN}\"", "{ file: nowhere/token }");
     let path = folder.path().join("sluice.yaml");
     let text = std::fs::read_to_string(&path).expect("a config");
-    let text = text.replace("${SEGMENT_WRITE_KEY}", "0123456789abcdef0123456789abcdef");
+    let text = text.replace("\"${SEGMENT_WRITE_KEY}\"", "{ file: write.key }");
+    write(
+        folder.path(),
+        "write.key",
+        "0123456789abcdef0123456789abcdef",
+    );
     std::fs::write(path, text).expect("written");
     expect(folder.path(), &["validate", "--strict"], 0, &["is valid"]);
     let told = [
@@ -202,15 +207,233 @@ fn arguments_that_are_missing_or_elsewhere_are_named() {
         &["resume"],
         "which connector? sluice.yaml has `braze-to-segment`",
     );
+}
+
+const RULES: &str = "version: 1\nfor: { source: braze_webhook, sink: segment }\nimport: [builtin:braze_to_segment]\n";
+const TEST: &str = "version: 1\ntests:\n  opened: { sample: users.messages.email.Open, expect: { event: Email Opened } }\n";
+
+#[test]
+fn a_file_of_another_kind_is_told_what_it_is_and_where_it_goes() {
+    let folder = with("builtin:braze_to_segment", "mappings");
+    let (rules, test) = ("mappings/ours.yaml", "mappings/ours.test.yaml");
+    write(folder.path(), rules, RULES);
+    write(folder.path(), test, TEST);
+    let told = |arguments: &[&str], code: i32, parts: &[&str]| {
+        expect(folder.path(), arguments, code, parts);
+    };
+    let config = ["error[other-kind]: this is a config", "1 error, 0 warnings"];
+    let way = "`sluice test --config sluice.yaml` runs the tests";
+    told(&["test", "sluice.yaml"], 1, &[&config[..], &[way]].concat());
+    let sample = ["--sample", "users.messages.email.Open"];
+    let map = |file| [&["map", "-m", file][..], &sample].concat();
+    let way = "follows it with `--config sluice.yaml`";
+    told(&map("sluice.yaml"), 1, &[&config[..], &[way]].concat());
+
+    let mapping = "error[other-kind]: this is a mapping file";
+    told(&["test", rules], 1, &[mapping, "`sluice test mappings`"]);
+    for command in ["run", "status"] {
+        let way = "under `mappings:` of a connector";
+        told(&[command, "--config", rules], 1, &[mapping, way]);
+    }
+    let tests = "error[other-kind]: this is a file of tests";
+    let way = "`sluice test mappings/ours.test.yaml` runs it";
+    told(&map(test), 1, &[tests, way]);
+    told(&["run", "--config", test], 1, &[tests, way]);
+
+    // Where events are wanted.
+    let is_config = "sluice.yaml is a config, and events are wanted here";
+    told(&["map", "sluice.yaml"], 2, &[is_config, "--config"]);
+    told(
+        &["map", rules],
+        2,
+        &[
+            "is a mapping file",
+            "`sluice map --mappings mappings/ours.yaml --sample TYPE`",
+        ],
+    );
+    told(&["map", test], 2, &["is a file of tests", way]);
+
+    told(
+        &["test", "mapings"],
+        1,
+        &["there is no file or folder `mapings`", "`mappings`"],
+    );
+}
+
+#[test]
+fn validate_reads_the_tests_of_the_mappings_and_says_that_it_runs_none() {
+    let folder = with("builtin:braze_to_segment", "mappings");
+    let test = "mappings/ours.test.yaml";
+    write(folder.path(), "mappings/ours.yaml", RULES);
+    write(folder.path(), test, TEST);
+    let ways: [(&[&str], &str); 3] = [
+        (
+            &["validate"],
+            "tests: 1 case in 1 file, read but not run; `sluice test` runs them",
+        ),
+        (
+            &["validate", "mappings"],
+            "tests: 1 case in 1 file, read but not run",
+        ),
+        (
+            &["validate", test],
+            "1 case, not run; `sluice test mappings/ours.test.yaml` runs",
+        ),
+    ];
+    for (arguments, said) in ways {
+        expect(folder.path(), arguments, 0, &[said]);
+    }
+    // A case that fails is none of its business; one that cannot be run is.
+    write(folder.path(), test, &TEST.replace("Email Opened", "Opened"));
+    for (arguments, _) in ways {
+        expect(folder.path(), arguments, 0, &["is valid"]);
+    }
+    write(folder.path(), test, &TEST.replace("expect:", "expct:"));
+    for (arguments, _) in ways {
+        expect(
+            folder.path(),
+            arguments,
+            1,
+            &[
+                "mappings/ours.test.yaml:3:48  error[unknown-key]",
+                "did you mean `expect`?",
+                "1 error",
+            ],
+        );
+    }
     write(
         folder.path(),
-        "mappings/ours.test.yaml",
-        "version: 1\ntests: {}\n",
+        test,
+        &TEST.replace("email.Open", "email.Opn"),
     );
-    at(
-        &["validate", "mappings/ours.test.yaml"],
-        "`sluice test mappings/ours.test.yaml`",
+    expect(
+        folder.path(),
+        &["validate"],
+        1,
+        &["error[unknown-type]", "1 error"],
     );
+}
+
+#[test]
+fn what_validate_says_of_mappings_does_not_depend_on_their_tests() {
+    let folder = with("builtin:braze_to_segment", "mappings");
+    let path = folder.path().join("sluice.yaml");
+    let text = std::fs::read_to_string(&path).expect("a config");
+    let allow = "    source: braze\n    allow: { unused-template: for the summer }\n";
+    let text = text.replace("    source: braze\n", allow);
+    std::fs::write(&path, text).expect("written");
+    let unused = format!("{RULES}templates: {{ summer: {{ event: Summer }} }}\n");
+    write(folder.path(), "mappings/ours.yaml", &unused);
+    write(folder.path(), "mappings/ours.test.yaml", TEST);
+    expect(
+        folder.path(),
+        &["validate", "--strict"],
+        0,
+        &["1 allowed", "1 case"],
+    );
+}
+
+/// Exit code, and everything that was said, with the token's variable set.
+fn ask_with_token(folder: &Path, arguments: &[&str], token: &str) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_sluice"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("BRAZE_TOKEN", token)
+        .output()
+        .expect("sluice starts");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).expect("text");
+    (output.status.code().expect("an exit code"), said)
+}
+
+#[test]
+fn an_empty_secret_is_told_before_anybody_is_refused() {
+    let place = "sluice.yaml:3:40  error[empty-secret]: this secret is empty";
+    let way = "write `${NAME}` and set NAME in the environment, or `{ file: ";
+    validated("\"${BRAZE_TOKEN}\"", "\"\"", 1, &[place, way, "1 error"]);
+    validated("\"${BRAZE_TOKEN}\"", "\" \"", 1, &[place, way, "1 error"]);
+
+    // An empty variable: where configs are only checked, secrets are often not there.
+    let folder = with("${SEGMENT_WRITE_KEY}", "${HOME}");
+    let told = "[empty-secret]: the environment variable `BRAZE_TOKEN` is set, and empty";
+    let (code, said) = ask_with_token(folder.path(), &["validate"], "");
+    assert!(
+        code == 0 && said.contains(&format!("warning{told}")),
+        "{said}"
+    );
+    let (code, said) = ask_with_token(folder.path(), &["run"], "");
+    assert!(
+        code == 1 && said.contains(&format!("error{told}")),
+        "{said}"
+    );
+    assert!(!said.contains("missing-key"), "{said}");
+}
+
+#[test]
+fn the_word_bearer_in_a_token_is_told() {
+    let told = [
+        "sluice.yaml:3:41  warning[bearer-in-token]",
+        "leave it out: whoever sends puts it before the token",
+        "0 errors, 1 warning",
+    ];
+    validated("${BRAZE_TOKEN}", "Bearer ${BRAZE_TOKEN}", 0, &told);
+
+    let folder = with("version: 1", "version: 1");
+    let (_, said) = ask_with_token(folder.path(), &["validate"], "bearer hunter2");
+    assert!(said.contains("warning[bearer-in-token]"), "{said}");
+    assert!(!said.contains("hunter"), "{said}");
+
+    // A header is sent as it is.
+    let sink = "{ type: http, url: \"http://127.0.0.1:9/\", headers: { Authorization: \"Bearer ${KEY}\" } }";
+    let whole = "{ type: segment, region: us, write_key: \"${SEGMENT_WRITE_KEY}\" }";
+    let (_, said) = ask(with(whole, sink).path(), &["validate"]);
+    assert!(!said.contains("bearer-in-token"), "{said}");
+}
+
+#[test]
+fn a_secret_that_is_written_out_is_told_without_being_shown() {
+    let way = "write `${NAME}` and set NAME in the environment, or `{ file: ";
+    let key = "\"${SEGMENT_WRITE_KEY}\"";
+    let place = "sluice.yaml:8:51  warning[plain-secret]";
+    validated(key, "hunter2", 0, &[place, way, "0 errors, 1 warning"]);
+    let (_, said) = ask(with(key, "hunter2").path(), &["validate"]);
+    assert!(!said.contains("hunter"), "{said}");
+    validated(
+        "\"${BRAZE_TOKEN}\"",
+        "hunter2",
+        0,
+        &["sluice.yaml:3:40  warning[plain-secret]"],
+    );
+    let admin = "admin: { token: hunter2 }\njournal:";
+    validated("journal:", admin, 0, &["warning[plain-secret]"]);
+
+    let sink = "{ type: http, url: \"http://127.0.0.1:9/\", headers: { Accept: text/plain, X-Api-Key: hunter2 } }";
+    let whole = "{ type: segment, region: us, write_key: \"${SEGMENT_WRITE_KEY}\" }";
+    let told = ["warning[plain-secret]", "1 warning"];
+    validated(whole, sink, 0, &told);
+}
+
+#[test]
+fn the_config_of_the_readme_is_the_one_that_init_writes() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).expect("a page");
+    let blocks = readme.split("```yaml\n").skip(1);
+    let shown = blocks
+        .filter_map(|rest| rest.split_once("```"))
+        .map(|(block, _)| block)
+        .find(|block| block.contains("\nconnectors:"))
+        .expect("a config");
+    let folder = tempfile::tempdir().expect("a folder");
+    expect(folder.path(), &["init", "."], 0, &["wrote"]);
+    let written = std::fs::read_to_string(folder.path().join("sluice.yaml")).expect("a config");
+    let read = |text: &str| {
+        let mut files = sluice::diagnostics::Files::default();
+        let file = files.add("sluice.yaml", None, text.to_owned());
+        sluice::diagnostics::parse_yaml(file, &files)
+            .expect("YAML")
+            .to_json()
+    };
+    assert_eq!(read(shown), read(&written));
 }
 
 #[test]

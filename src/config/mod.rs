@@ -15,6 +15,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 mod units;
+mod weak_secrets;
 
 pub use alerts::{AlertsConfig, MailAddress, SmtpConfig, SmtpTls};
 pub use load::{FILE_DEFAULT, load};

@@ -77,6 +77,13 @@ impl Resolver<'_> {
             }
             Kind::Text { value, .. } => match self.text(node, value) {
                 Text::Plain(text) => Value::String(text),
+                // Told as an empty secret, not as a missing key.
+                Text::Filled(text)
+                    if text.is_empty() && self.is_secret(node) && !value.contains(":-") =>
+                {
+                    self.open.push(pointer.to_owned());
+                    Value::String(value.clone())
+                }
                 Text::Filled(text) if text.is_empty() => Value::Null,
                 Text::Filled(text) => {
                     self.filled.push(pointer.to_owned());

@@ -29,6 +29,68 @@ pub(super) fn find(root: &Node) -> Vec<&Node> {
     found
 }
 
+/// A secret that a schema knows, as it is written.
+pub(super) struct Written<'a> {
+    /// The text, or `{file: path}`.
+    pub node: &'a Node,
+    /// The key it stands under.
+    pub key: &'a str,
+    /// The schema has this key; otherwise it takes any, as for headers.
+    pub is_named: bool,
+}
+
+/// The values of all keys that are secrets, without what a wrong key might have been.
+pub(super) fn written(root: &Node) -> Vec<Written<'_>> {
+    let mut found = Vec::new();
+    let top = schema::root_schema();
+    walk(&top, &top, root, &mut found);
+    let is_of =
+        |section: &Node, name: &str| section.get("type").and_then(Node::as_str) == Some(name);
+    let entries = |key: &str| root.get(key).and_then(Node::as_map).unwrap_or_default();
+    for source in entries("sources").iter().map(|entry| &entry.value) {
+        let all = sluice_sdk::sources().into_iter();
+        for known in all.filter(|known| is_of(source, known.name)) {
+            let schema = schema::source_schema(known);
+            walk(&schema, &schema, source, &mut found);
+        }
+    }
+    for (name, schema) in sink_schemas() {
+        let sinks = entries("connectors")
+            .iter()
+            .filter_map(|entry| entry.value.get("sink"));
+        for sink in sinks.filter(|sink| is_of(sink, name)) {
+            walk(&schema, &schema, sink, &mut found);
+        }
+    }
+    found
+}
+
+fn walk<'a>(root: &Value, schema: &Value, node: &'a Node, found: &mut Vec<Written<'a>>) {
+    let named = shape::properties(root, schema);
+    for entry in node.as_map().unwrap_or_default() {
+        let Some(property) = shape::property(root, schema, &entry.key) else {
+            continue;
+        };
+        if !is_secret(root, property, 0) {
+            walk(root, property, &entry.value, found);
+            continue;
+        }
+        let one = std::slice::from_ref(&entry.value);
+        found.extend(
+            entry
+                .value
+                .as_list()
+                .unwrap_or(one)
+                .iter()
+                .map(|node| Written {
+                    node,
+                    key: &entry.key,
+                    is_named: named.contains(&entry.key),
+                }),
+        );
+    }
+}
+
 /// Values under the name of a secret wherever they stand: the section around may be misspelt.
 fn by_name<'a>(node: &'a Node, names: &[String], found: &mut Vec<&'a Node>) {
     match &node.kind {
@@ -52,7 +114,7 @@ fn is_map(node: &Node) -> bool {
 }
 
 /// Whether a key that no schema knows is likely to hold a secret.
-fn sounds_secret(key: &str) -> bool {
+pub(super) fn sounds_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     let words = [
         "secret",

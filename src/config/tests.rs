@@ -211,19 +211,22 @@ fn every_mistake_is_told_at_its_place() {
     );
     check(("token: ${TOKEN}", "token: 12"), &["5:12 wrong-type"]);
     check(
-        ("token: ${TOKEN}", "token: t\n    requests_max: many"),
+        ("token: ${TOKEN}", "token: ${TOKEN}\n    requests_max: many"),
         &["6:19 wrong-type"],
     );
     check(
-        ("token: ${TOKEN}", "token: t\n    requests_max: 0"),
+        ("token: ${TOKEN}", "token: ${TOKEN}\n    requests_max: 0"),
         &["6:19 invalid-value"],
     );
     check(
-        ("token: ${TOKEN}", "token: t\n    expect_every: 1 hour"),
+        (
+            "token: ${TOKEN}",
+            "token: ${TOKEN}\n    expect_every: 1 hour",
+        ),
         &["6:19 invalid-value"],
     );
     check(
-        ("token: ${TOKEN}", "token: t\n    listen: nowhere"),
+        ("token: ${TOKEN}", "token: ${TOKEN}\n    listen: nowhere"),
         &["6:13 invalid-setting"],
     );
     check(
@@ -271,7 +274,7 @@ fn every_mistake_is_told_at_its_place() {
     check(
         (
             "connectors:",
-            "  other: { type: config_test_in, token: x }\nconnectors:",
+            "  other: { type: config_test_in, token: \"${TOKEN}\" }\nconnectors:",
         ),
         &["6:3 unused-source"],
     );
@@ -312,7 +315,7 @@ fn a_missing_variable_is_an_error_of_run_only_and_names_its_line() {
     assert!(diagnostics[0].message.contains("`TOKEN`"));
     assert_eq!(
         problems(GOOD, Mode::Run, &[("TOKEN", "")]),
-        ["5:12 missing-key"]
+        ["5:12 empty-secret"]
     );
 }
 

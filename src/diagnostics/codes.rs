@@ -261,7 +261,7 @@ pub static CODES: &[Code] = &[
     ),
     lint(
         "bearer-in-token",
-        "A token begins with the word `Bearer`. That word says in the header `Authorization` that a token follows; who sends (Braze, curl, sluice itself) puts it there, and what is compared is the token alone: every request would be refused with 401.",
+        "A token begins with the word `Bearer`. That word says in the header `Authorization` that a token follows; who sends puts it there, and what is compared is the token alone: every request would be refused with 401.",
     ),
     lint(
         "plain-secret",

@@ -12,7 +12,7 @@ use sluice_sdk::{ConfigError, PathStep, Secret, typed};
 
 use super::model::{Config, ConfigKeys};
 use super::shape::Section;
-use super::{Mode, overlap, placeholders, schema, secrets, shape};
+use super::{Mode, overlap, placeholders, schema, secrets, shape, weak_secrets};
 use crate::diagnostics::{
     Allows, Diagnostic, Entry, FileKind, Files, Kind, Node, Span, has_errors, other_kind,
     parse_yaml, read_text,
@@ -82,6 +82,7 @@ pub fn load(
         diagnostics: &mut found,
     }
     .config(folder);
+    weak_secrets::check(&root, mode, env, &mut found);
     if mode == Mode::Run {
         unreadable_secrets(&root, env, &mut found);
     }
