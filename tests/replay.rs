@@ -203,6 +203,65 @@ async fn a_mended_rule_and_a_replay_bring_dead_letters_to_the_sink_under_their_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_no_event_is_mended_in_a_file_and_submitted() {
+    let world = World::new(GOOD).await;
+    let sluice = Sluice::start(&world.config);
+    let mut nameless = open(1);
+    nameless.as_object_mut().expect("an object").remove("id");
+    let body = vec![nameless.to_string()];
+    sluice.feeder().send(body).await.expect("taken");
+    assert_eq!(world.letters()[0]["letter"], "source:braze/0");
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let refused = world.sluice(&["dead-letters", "replay"]);
+    for command in [
+        "dead-letters export --raw --connector source:braze > mended.json`",
+        "dead-letters submit mended.json --source braze`",
+    ] {
+        assert!(said(&refused).contains(command), "{}", said(&refused));
+    }
+
+    let raw = world.sluice(&["dead-letters", "export", "--raw"]).stdout;
+    assert_eq!(
+        serde_json::from_slice::<Value>(&raw).expect("JSON"),
+        nameless
+    );
+    let file = world.folder.path().join("mended.json");
+    std::fs::write(&file, &raw).expect("a writable folder");
+    let submit = ["dead-letters", "submit", file.to_str().expect("text")];
+    let again = world.sluice(&submit);
+    assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+    assert!(
+        said(&again).contains("1 part of what came was set aside"),
+        "{}",
+        said(&again)
+    );
+
+    std::fs::write(&file, open(1).to_string()).expect("a writable folder");
+    let mended = world.sluice(&submit);
+    assert_eq!(mended.status.code(), Some(0), "{}", said(&mended));
+    let left = "`sluice dead-letters drop --connector source:braze` gives them up";
+    assert!(said(&mended).contains(left), "{}", said(&mended));
+    eventually("it is at the double", || world.double.accepted() == 1).await;
+    world.assert_all_arrived(1..2);
+
+    assert!(
+        world
+            .sluice(&["dead-letters", "drop", "--yes"])
+            .status
+            .success()
+    );
+    assert_eq!(world.letters().len(), 0);
+    assert_eq!(sluice.stop(), Some(0));
+    let nobody = world.sluice(&submit);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(
+        said(&nobody).contains("nothing was sent"),
+        "{}",
+        said(&nobody)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn letters_are_dropped_only_on_a_clear_word_and_counted() {
     let world = World::new(BAD).await;
     let sluice = Sluice::start(&world.config);

@@ -1,5 +1,7 @@
 //! `sluice dead-letters`: what could not be delivered, why, and what becomes of it now.
 
+mod submit;
+
 use std::io::{BufRead, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +38,10 @@ Examples:
   sluice dead-letters replay --connector NAME --dry-run   after a rule was mended
   sluice dead-letters drop --reason too-large --yes
 
+What a source set aside was no event, so it cannot be replayed; mended, it can be sent once more:
+  sluice dead-letters export --raw --connector source:NAME > mended.json
+  sluice dead-letters submit mended.json
+
 A replay sends the events through the connector's rules of now, under the same identities. What is
 delivered or knowingly skipped leaves; what fails again stays, with the new reason.
 Exit codes: 0 all is well, 1 nothing found, or some failed again, 2 wrong use.")]
@@ -66,7 +72,12 @@ enum Action {
     Export {
         #[command(flatten)]
         selection: Selection,
+        /// The event alone, as it came: to mend and `submit` it.
+        #[arg(long)]
+        raw: bool,
     },
+    /// Send events that were mended to a running source, as its upstream would.
+    Submit(submit::Submit),
     /// Send them through the connector's rules and sink once more.
     Replay {
         #[command(flatten)]
@@ -136,7 +147,7 @@ impl Selection {
 pub fn run(args: &DeadLettersArgs, colour: bool) -> ExitCode {
     let config_path = match &args.action {
         Action::List { selection, .. }
-        | Action::Export { selection }
+        | Action::Export { selection, .. }
         | Action::Replay { selection, .. }
         | Action::Drop { selection, .. } => {
             if let Err(problem) = selection.filter().matcher() {
@@ -145,6 +156,7 @@ pub fn run(args: &DeadLettersArgs, colour: bool) -> ExitCode {
             &selection.config
         }
         Action::Show { config, .. } => config,
+        Action::Submit(args) => &args.config,
     };
     let Some(config) = load_config(config_path, colour) else {
         return output::problems();
@@ -152,7 +164,8 @@ pub fn run(args: &DeadLettersArgs, colour: bool) -> ExitCode {
     let done = match &args.action {
         Action::List { selection, format } => list(&config, &selection.filter(), *format),
         Action::Show { letter, .. } => show(&config, letter),
-        Action::Export { selection } => export(&config, &selection.filter()),
+        Action::Export { selection, raw } => export(&config, &selection.filter(), *raw),
+        Action::Submit(args) => submit::run(args, &config, colour),
         Action::Replay { selection, how } => replay_letters(&config, selection, how, colour),
         Action::Drop {
             selection,
@@ -300,8 +313,11 @@ fn list(config: &Config, filter: &Filter, format: Shape) -> Result<ExitCode, Str
     Ok(output::good())
 }
 
-fn export(config: &Config, filter: &Filter) -> Result<ExitCode, String> {
+fn export(config: &Config, filter: &Filter, raw: bool) -> Result<ExitCode, String> {
     Desk::open(config)?.for_each(filter, |name, letter| {
+        if raw {
+            return output::write(&format!("{}\n", letter.event));
+        }
         let whole = WholeLetter {
             letter: name.to_owned(),
             whole: letter.clone(),

@@ -321,7 +321,11 @@ impl SourceIntake {
             .take(3)
             .map(|part| part.reason.as_str())
             .collect();
-        warn!(source = %self.name, "{} parts of a request were no events ({}); they are in the dead letters", parts.len(), reasons.join(", "));
+        let what = match parts.len() {
+            1 => "1 part of a request was no event".to_owned(),
+            count => format!("{count} parts of a request were no events"),
+        };
+        warn!(source = %self.name, "{what} ({}): in the dead letters", reasons.join(", "));
         Ok(())
     }
 

@@ -220,10 +220,11 @@ async fn drop_letters(
     off_thread(move || {
         let dropped = shared.replays().letters().drop_all(&order)?;
         if !order.dry_run && dropped.count > 0 {
-            tracing::warn!(
-                "{} dead letters were dropped, as asked for over the admin API",
-                dropped.count
-            );
+            let what = match dropped.count {
+                1 => "1 dead letter was".to_owned(),
+                count => format!("{count} dead letters were"),
+            };
+            tracing::warn!("{what} dropped, as asked for over the admin API");
         }
         Ok(Json(dropped))
     })

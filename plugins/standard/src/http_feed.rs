@@ -7,12 +7,15 @@ use sluice_http_server::Tokens;
 use sluice_sdk::{BoxFuture, Feeder, Flow, Upstream};
 
 use crate::http_source::SignatureConfig;
+use crate::place::Place;
 
 struct Sender {
     client: reqwest::Client,
     endpoint: String,
     token: Option<Tokens>,
     signature: Option<SignatureConfig>,
+    /// Where in the body the source looks for events.
+    events: Option<Place>,
 }
 
 /// Sends lists of events to `endpoint`, with the first token and the first secret of `settings`.
@@ -23,6 +26,7 @@ pub fn feed(endpoint: String, settings: Value) -> Box<dyn Feeder> {
         endpoint,
         token: setting("token").and_then(|token| serde_json::from_value(token).ok()),
         signature: setting("signature").and_then(|it| serde_json::from_value(it).ok()),
+        events: setting("events").and_then(|place| serde_json::from_value(place).ok()),
     })
 }
 
@@ -35,7 +39,11 @@ fn first(tokens: &Tokens) -> Result<String, String> {
 impl Feeder for Sender {
     fn send(&self, events: Vec<String>) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(async move {
-            let body = format!("[{}]", events.join(","));
+            let list = format!("[{}]", events.join(","));
+            let body = match &self.events {
+                Some(place) => place.around(list),
+                None => list,
+            };
             let mut request = self
                 .client
                 .post(&self.endpoint)

@@ -53,6 +53,14 @@ impl Place {
         PathStep::find(&self.0, value)
     }
 
+    /// A JSON text with this value at the place, and nothing else that matters.
+    pub fn around(&self, value: String) -> String {
+        self.0.iter().rev().fold(value, |value, step| match step {
+            PathStep::Key(name) => format!("{{{}:{value}}}", Value::from(name.as_str())),
+            PathStep::Index(index) => format!("[{}{value}]", "null,".repeat(*index)),
+        })
+    }
+
     /// The value there, as it stands in the text.
     pub fn find_raw<'a>(&self, value: &'a RawValue) -> Option<&'a RawValue> {
         self.0
@@ -244,6 +252,16 @@ mod tests {
         ] {
             let problem = Place::parse(text).expect_err(text);
             assert!(problem.contains("meta.kind"), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_is_put_around_a_value_has_it_at_the_place() {
+        for text in ["events", "a.b", "$", "$.a['b \"c\"'][2].d"] {
+            let place = Place::parse(text).expect(text);
+            let body = place.around("[1]".to_owned());
+            let body: Value = serde_json::from_str(&body).expect(&body);
+            assert_eq!(place.find(&body), Some(&json!([1])), "{text}");
         }
     }
 

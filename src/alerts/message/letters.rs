@@ -131,14 +131,17 @@ impl Context<'_> {
     /// What brings letters on their way: a mended rule, and for what was no event its own way in.
     fn with_letters(&self, look: &str, owner: &str) -> Vec<String> {
         let mut steps = vec![format!("{look}: {}", self.on_letters("list", owner))];
-        if source_of(owner).is_some() {
+        if let Some(source) = source_of(owner) {
             steps.push(format!(
-                "They were no events when they came, so no rule can run on them. Take them out: {}",
-                self.on_letters("export", owner)
+                "They were no events when they came, so no rule can run on them. Take them out: {} > mended.json",
+                self.on_letters("export --raw", owner)
             ));
-            steps.push(
-                "Mend them, or who sends them, and send them to the source again.".to_owned(),
-            );
+            steps.push(format!(
+                "Mend the file, and who sends such things; send it: {}",
+                self.command(&format!(
+                    "dead-letters submit mended.json --source {source}"
+                ))
+            ));
         } else {
             steps.push("Mend the rule that the reasons point at.".to_owned());
             steps.push(format!(

@@ -181,8 +181,8 @@ fn dead_letters_that_leave_soon_come_with_the_day_and_the_ways_out() {
 
         What to do now
           1. Look at those that are there: sluice dead-letters list --connector source:shop --config /etc/sluice/sluice.yaml
-          2. They were no events when they came, so no rule can run on them. Take them out: sluice dead-letters export --connector source:shop --config /etc/sluice/sluice.yaml
-          3. Mend them, or who sends them, and send them to the source again.
+          2. They were no events when they came, so no rule can run on them. Take them out: sluice dead-letters export --raw --connector source:shop --config /etc/sluice/sluice.yaml > mended.json
+          3. Mend the file, and who sends such things; send it: sluice dead-letters submit mended.json --source shop --config /etc/sluice/sluice.yaml
           4. To win time: raise `journal.dead_letters.retain` and reload.
 
         -- 
@@ -209,8 +209,8 @@ fn dead_letters_that_have_left_are_called_lost() {
 
         What to do now
           1. Look at those that are there: sluice dead-letters list --connector source:shop --config /etc/sluice/sluice.yaml
-          2. They were no events when they came, so no rule can run on them. Take them out: sluice dead-letters export --connector source:shop --config /etc/sluice/sluice.yaml
-          3. Mend them, or who sends them, and send them to the source again.
+          2. They were no events when they came, so no rule can run on them. Take them out: sluice dead-letters export --raw --connector source:shop --config /etc/sluice/sluice.yaml > mended.json
+          3. Mend the file, and who sends such things; send it: sluice dead-letters submit mended.json --source shop --config /etc/sluice/sluice.yaml
           4. To win time: raise `journal.dead_letters.retain` or `journal.dead_letters.max_size` and reload.
 
         -- 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use sluice_sdk::typed;
+
 use super::{DryRun, Origin, Range, ReplayError, ReplayStatus, Replays};
 use crate::engine::dead_letters::{Filter, source_of};
 
@@ -126,12 +128,16 @@ impl Replays {
     }
 
     fn why_not(&self, connector: &str) -> Option<String> {
-        if source_of(connector).is_some() {
-            return Some(
-                "these were no events when they came, so no rule can run on them; `dead-letters \
-                 export` them, mend them, and send them to the source again"
-                    .to_owned(),
-            );
+        if let Some(source) = source_of(connector) {
+            return Some(format!(
+                "these were no events when they came, so no rule can run on them. Take them out with {}, mend the file, and send it with {}",
+                typed(&format!(
+                    "dead-letters export --raw --connector {connector} > mended.json"
+                )),
+                typed(&format!(
+                    "dead-letters submit mended.json --source {source}"
+                ))
+            ));
         }
         self.way(connector)
             .is_none()
