@@ -79,7 +79,7 @@ async fn a_restart_does_not_tell_the_same_hold_again() {
     sluice.wait_for_line("held: ");
     feed(&sluice, vec!["{\"no\":\"event\"}".to_owned()]).await;
     let told = world.mail.gets("source braze: 1 new dead letters").await;
-    let export = "dead-letters export --connector source:braze";
+    let export = "dead-letters export --raw --connector source:braze";
     assert!(told.text.contains(export), "{}", told.text);
     assert!(!told.text.contains("replay"), "no rule can run on them");
     eventually("both contacts have it", || world.mail.mails().len() == 6).await;
