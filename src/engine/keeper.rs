@@ -126,7 +126,7 @@ impl Keeper {
     }
 
     /// Gives up at `stop`: what is not saved is read again at the next start.
-    async fn keep(&mut self, records: &[Record], stop: Option<&Stop>) {
+    async fn keep(&mut self, records: &[Arc<Record>], stop: Option<&Stop>) {
         let mut ids = Vec::new();
         let mut has_gap = false;
         for record in records {

@@ -103,12 +103,11 @@ impl Log {
     ) -> Result<u64, AppendError> {
         let marks = encode_marks(&events, &malformed, &body)
             .map_err(|reason| AppendError::Unfit { reason })?;
-        let malformed_count = malformed.len();
         self.ask(|reply| {
             Command::Append(Append {
                 received_ms,
                 events,
-                malformed_count,
+                malformed,
                 marks,
                 body,
                 reply,

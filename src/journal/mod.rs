@@ -22,6 +22,7 @@ mod expired;
 mod log;
 mod open;
 mod reader;
+mod recent;
 mod record;
 mod recorded;
 mod seen;

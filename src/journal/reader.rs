@@ -1,6 +1,7 @@
 //! Read a log from a number on, and follow it.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use tokio::sync::watch;
 
 use super::log::Log;
 use super::open::open_scanner;
-use super::record::{Header, Kind, Record, decode_events};
+use super::record::{Kind, Record, decode_events};
 use super::segment::{FILE_HEADER_BYTES, Found, Scanner, SegmentId};
 use super::shared::Shared;
 use super::{OpenError, record::HEADER_BYTES};
@@ -69,15 +70,11 @@ impl Reader {
     /// # Errors
     /// When a segment cannot be read; the next call tries the same place again. Damaged bytes
     /// are no error: they are set aside and passed over.
-    pub async fn next(&mut self) -> Result<Record, ReadError> {
+    pub async fn next(&mut self) -> Result<Arc<Record>, ReadError> {
         loop {
             // Before looking, so that what becomes durable meanwhile ends the wait below.
             self.durable.borrow_and_update();
-            let is_in_memory = self
-                .scanner
-                .as_ref()
-                .is_some_and(Scanner::is_next_in_memory);
-            let found = if is_in_memory {
+            let found = if self.is_next_in_memory() {
                 self.try_next()?
             } else {
                 self.next_off_thread().await?
@@ -95,11 +92,20 @@ impl Reader {
     ///
     /// # Errors
     /// As for [`Reader::next`].
-    pub fn try_next(&mut self) -> Result<Option<Record>, ReadError> {
+    pub fn try_next(&mut self) -> Result<Option<Arc<Record>>, ReadError> {
         step(&self.log.shared, &mut self.cursor, &mut self.scanner)
     }
 
-    async fn next_off_thread(&mut self) -> Result<Option<Record>, ReadError> {
+    fn is_next_in_memory(&self) -> bool {
+        let window = self.scanner.as_ref();
+        window.is_some_and(Scanner::is_next_in_memory)
+            || self.cursor.segment.is_some_and(|segment| {
+                let state = self.log.shared.state();
+                state.recent.at(segment, self.cursor.offset).is_some()
+            })
+    }
+
+    async fn next_off_thread(&mut self) -> Result<Option<Arc<Record>>, ReadError> {
         if !has_more(&self.log.shared, &self.cursor) {
             return Ok(None);
         }
@@ -137,11 +143,21 @@ fn step(
     shared: &Shared,
     cursor: &mut Cursor,
     scanner: &mut Option<Scanner>,
-) -> Result<Option<Record>, ReadError> {
+) -> Result<Option<Arc<Record>>, ReadError> {
     loop {
         let Some(view) = view(shared, cursor) else {
             return Ok(None);
         };
+        if let Some((record, end)) = view.recent {
+            cursor.offset = end;
+            if let Some(open) = scanner {
+                open.skip_to(end);
+            }
+            if is_next(shared, cursor, record.first_sequence..record.end_sequence()) {
+                return Ok(Some(record));
+            }
+            continue;
+        }
         let failed = |source| ReadError::Io {
             path: shared.folder.join(view.id.file_name()),
             source,
@@ -180,10 +196,18 @@ fn step(
                 let is_left_over = view
                     .bound
                     .is_some_and(|bound| header.end_sequence() > bound);
+                let numbers = header.first_sequence..header.end_sequence();
                 if !is_left_over
-                    && let Some(record) = take(shared, cursor, view.id, at, &header, payload)
+                    && is_next(shared, cursor, numbers.clone())
+                    && header.kind == Kind::Events
                 {
-                    return Ok(Some(record));
+                    match decode_events(&header, payload) {
+                        Ok(record) => return Ok(Some(Arc::new(record))),
+                        Err(_) => {
+                            shared.set_aside(view.id, at..cursor.offset);
+                            shared.note_lost(numbers);
+                        }
+                    }
                 }
                 is_left_over
             }
@@ -218,6 +242,8 @@ struct View {
     limit: u64,
     /// First number of the next segment; `None` for the last one, which still grows.
     bound: Option<u64>,
+    /// The record at the cursor, if it is among the newest, and where it ends.
+    recent: Option<(Arc<Record>, u64)>,
 }
 
 fn view(shared: &Shared, cursor: &Cursor) -> Option<View> {
@@ -240,6 +266,9 @@ fn view(shared: &Shared, cursor: &Cursor) -> Option<View> {
         id,
         limit: segment.bytes,
         bound,
+        recent: (cursor.segment == Some(id))
+            .then(|| state.recent.at(id, cursor.offset))
+            .flatten(),
     })
 }
 
@@ -267,35 +296,20 @@ fn leave(shared: &Shared, cursor: &mut Cursor, scanner: &mut Option<Scanner>) {
     }
 }
 
-/// What a good record means at this place of the walk; `None` when it is not for the caller.
-fn take(
-    shared: &Shared,
-    cursor: &mut Cursor,
-    id: SegmentId,
-    at: u64,
-    header: &Header,
-    payload: bytes::Bytes,
-) -> Option<Record> {
+/// Whether the caller has still to get a good record with these numbers, which comes next in the walk.
+fn is_next(shared: &Shared, cursor: &mut Cursor, numbers: Range<u64>) -> bool {
     if let Some(expected) = cursor.expected {
-        if header.first_sequence < expected {
-            return None;
+        if numbers.start < expected {
+            return false;
         }
-        shared.note_lost(expected..header.first_sequence);
+        shared.note_lost(expected..numbers.start);
     }
-    cursor.expected = Some(header.end_sequence());
-    if header.kind == Kind::Checkpoint {
-        return None;
-    }
+    cursor.expected = Some(numbers.end);
     match cursor.seek {
-        Some(seek) if header.end_sequence() <= seek => return None,
-        _ => cursor.seek = None,
-    }
-    match decode_events(header, payload) {
-        Ok(record) => Some(record),
-        Err(_) => {
-            shared.set_aside(id, at..at + header.record_bytes());
-            shared.note_lost(header.first_sequence..header.end_sequence());
-            None
+        Some(seek) if numbers.end <= seek => false,
+        _ => {
+            cursor.seek = None;
+            true
         }
     }
 }

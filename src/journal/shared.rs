@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::disk::Disk;
+use super::recent::Recent;
 use super::record::Counts;
 use super::segment::SegmentId;
 
@@ -40,6 +41,7 @@ pub(super) struct Shared {
 pub(super) struct State {
     /// All segments; the last one is written to.
     pub segments: BTreeMap<SegmentId, Segment>,
+    pub recent: Recent,
     pub counts: Counts,
     pub next_sequence: u64,
     pub last_received_ms: i64,

@@ -10,7 +10,9 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::recent::{KEPT_BYTES_MAX, Recent};
 use super::record::{HEADER_BYTES, Header, Kind};
+use super::segment::FILE_HEADER_BYTES;
 use super::*;
 
 const BIG: u64 = 1 << 40;
@@ -86,9 +88,14 @@ async fn append_malformed(log: &Log, bytes: usize) -> Result<u64, AppendError> {
         .await
 }
 
-fn read_all(log: &Arc<Log>) -> Vec<Record> {
+fn read_all(log: &Arc<Log>) -> Vec<Arc<Record>> {
     let mut reader = log.reader(0);
     std::iter::from_fn(|| reader.try_next().unwrap()).collect()
+}
+
+/// As for a reader that is far behind.
+fn forget_recent(log: &Log) {
+    log.shared.state().recent = Recent::default();
 }
 
 /// The ids that are read, in order; their bytes must be the ones appended.
@@ -159,7 +166,10 @@ async fn what_is_appended_is_read_as_it_was() {
         malformed,
         body,
     };
-    assert_eq!(read_all(&log)[0], expected);
+    assert_eq!(*read_all(&log)[0], expected);
+    drop(log);
+    let log = open(folder.path());
+    assert_eq!(*read_all(&log)[0], expected, "from the disk");
     assert_eq!(ids(&log), [1, 2, 3, 4]);
 }
 
@@ -293,6 +303,7 @@ async fn a_flipped_bit_costs_one_record_and_is_reported() {
                 log = open(folder.path());
             } else {
                 flip(&path, at);
+                forget_recent(&log);
             }
             let read = ids(&log);
             let expected: Vec<u64> = (0..10)
@@ -368,6 +379,7 @@ async fn a_cut_off_sealed_segment_is_a_visible_gap() {
     let first = segments(folder.path()).remove(0);
     let bytes = std::fs::read(&first).unwrap();
     std::fs::write(&first, &bytes[..bytes.len() - 5]).unwrap();
+    forget_recent(&log);
     let read = ids(&log);
     assert_eq!(read.len(), 19);
     let lost = log.lost();
@@ -672,6 +684,51 @@ async fn a_cancelled_wait_loses_nothing() {
         read.push(record.first_sequence);
     }
     assert_eq!(read, (0..60).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn records_in_memory_and_on_disk_are_read_as_one() {
+    let folder = TempDir::new().unwrap();
+    let log = open_sized(folder.path(), 700, BIG);
+    for n in 0..20 {
+        append(&log, &[n]).await.unwrap();
+    }
+    let mut follower = log.reader(0);
+    let mut read = vec![follower.next().await.unwrap().first_sequence];
+    for n in 20..60 {
+        if n % 4 < 2 {
+            forget_recent(&log);
+        }
+        append(&log, &[n]).await.unwrap();
+        if n % 3 == 2 {
+            let rest = std::iter::from_fn(|| follower.try_next().unwrap());
+            read.extend(rest.map(|record| record.first_sequence));
+        }
+    }
+    assert_eq!(read, (0..60).collect::<Vec<_>>());
+    assert_eq!(ids(&log), read);
+    assert_eq!((log.lost().len(), damaged_files(folder.path())), (0, 0));
+}
+
+#[tokio::test]
+async fn no_more_records_than_agreed_stay_in_memory() {
+    let folder = TempDir::new().unwrap();
+    let log = open(folder.path());
+    let body: Bytes = vec![b'x'; KEPT_BYTES_MAX / 4].into();
+    for _ in 0..6 {
+        log.append(7, Vec::new(), Vec::new(), body.clone())
+            .await
+            .unwrap();
+    }
+    let in_memory = |offset| {
+        let state = log.shared.state();
+        let (segment, _) = state.segments.first_key_value().unwrap();
+        state.recent.at(*segment, offset).is_some()
+    };
+    let (record, checkpoint) = (HEADER_BYTES + 8 + body.len(), HEADER_BYTES + 12);
+    let at = |n: usize| FILE_HEADER_BYTES + (checkpoint + n * record) as u64;
+    let there: Vec<bool> = (0..6).map(|n| in_memory(at(n))).collect();
+    assert_eq!(there, [false, false, true, true, true, true]);
 }
 
 #[tokio::test]

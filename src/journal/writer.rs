@@ -15,7 +15,9 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 
 use super::AppendError;
-use super::record::{Counts, EncodedMarks, EventMark, Header, Kind};
+use super::record::{
+    Counts, EncodedMarks, EventMark, HEADER_BYTES, Header, Kind, MalformedMark, Record,
+};
 use super::segment::{self, SegmentId};
 use super::shared::{Segment, Shared};
 
@@ -44,7 +46,7 @@ pub(super) enum Command {
 pub(super) struct Append {
     pub received_ms: i64,
     pub events: Vec<EventMark>,
-    pub malformed_count: usize,
+    pub malformed: Vec<MalformedMark>,
     pub marks: EncodedMarks,
     pub body: Bytes,
     pub reply: oneshot::Sender<Result<u64, AppendError>>,
@@ -109,7 +111,7 @@ impl Writer {
             Err(error) => return self.fail(group, "cannot begin a segment", error),
         };
         let position = active.position;
-        let (group, group_bytes, next_sequence, counts) = self.encode(group);
+        let (group, counts) = self.encode(group);
         if group.is_empty() {
             return;
         }
@@ -121,7 +123,7 @@ impl Writer {
             self.abandon_active();
             return self.fail(group, "cannot sync", error);
         }
-        self.publish(group, group_bytes, next_sequence, counts);
+        self.publish(group, counts);
         if self.is_failing {
             self.is_failing = false;
             tracing::info!(source = %self.shared.source, "journal: writing works again");
@@ -130,7 +132,7 @@ impl Writer {
 
     /// Put the records of a group into the buffer. Those for which there is no room are answered
     /// here and are not among the ones given back.
-    fn encode(&mut self, group: Vec<Append>) -> (Vec<Append>, u64, u64, Counts) {
+    fn encode(&mut self, group: Vec<Append>) -> (Vec<Append>, Counts) {
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER_BYTES_KEPT);
         let mut sequence = self.shared.state().next_sequence;
@@ -153,11 +155,11 @@ impl Writer {
                 .extend_from_slice(&header.encode(self.shared.salt));
             self.buffer.extend_from_slice(&append.marks.bytes);
             self.buffer.extend_from_slice(&append.body);
-            counts.add(&append.events, append.malformed_count);
+            counts.add(&append.events, append.malformed.len());
             sequence = header.end_sequence();
             taken.push(append);
         }
-        (taken, self.buffer.len() as u64, sequence, counts)
+        (taken, counts)
     }
 
     /// Whether so many bytes fit under the limit, after deleting what all connectors have passed.
@@ -209,47 +211,46 @@ impl Writer {
     }
 
     /// The group is durable: let readers see it, then answer.
-    fn publish(
-        &mut self,
-        group: Vec<Append>,
-        group_bytes: u64,
-        next_sequence: u64,
-        counts: Counts,
-    ) {
+    fn publish(&mut self, group: Vec<Append>, counts: Counts) {
         let Some(active) = &mut self.active else {
             return;
         };
-        let mut sequence = {
+        let (id, start) = (active.id, active.position);
+        let mut answers = Vec::with_capacity(group.len());
+        {
             let mut state = self.shared.state();
-            let first = state.next_sequence;
-            state.next_sequence = next_sequence;
+            for append in group {
+                let record = Record {
+                    first_sequence: state.next_sequence,
+                    received_ms: append.received_ms,
+                    events: append.events,
+                    malformed: append.malformed,
+                    body: append.body,
+                };
+                answers.push((append.reply, record.first_sequence));
+                let place = active.position;
+                active.position += HEADER_BYTES as u64 + u64::from(append.marks.payload_bytes);
+                state.next_sequence = record.end_sequence();
+                state.last_received_ms = record.received_ms;
+                state.recent.push(id, place..active.position, record);
+            }
             for (event_type, count) in counts.events_by_type {
                 *state.counts.events_by_type.entry(event_type).or_default() += count;
             }
             state.counts.malformed += counts.malformed;
-            if let Some(last) = group.last() {
-                state.last_received_ms = last.received_ms;
-            }
-            active.position += group_bytes;
-            let last_received_ms = state.last_received_ms;
-            state.segments.insert(
-                active.id,
-                Segment {
-                    bytes: active.position,
-                    last_received_ms,
-                },
-            );
-            first
-        };
+            let segment = Segment {
+                bytes: active.position,
+                last_received_ms: state.last_received_ms,
+            };
+            state.segments.insert(id, segment);
+        }
         self.shared
             .total_bytes
-            .fetch_add(group_bytes, Ordering::SeqCst);
+            .fetch_add(active.position - start, Ordering::SeqCst);
         self.shared.notify();
-        for append in group {
-            let events = append.events.len() as u64;
+        for (reply, first_sequence) in answers {
             // A caller that is gone has its events here all the same.
-            let _ = append.reply.send(Ok(sequence));
-            sequence += events;
+            let _ = reply.send(Ok(first_sequence));
         }
     }
 

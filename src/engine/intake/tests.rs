@@ -4,7 +4,7 @@ use std::sync::RwLock;
 
 use super::super::keeper::{Keeper, SourceState, keeper_key};
 use super::*;
-use crate::journal::{Journal, JournalOptions, Reader, Record};
+use crate::journal::{Journal, JournalOptions, Reader};
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -59,11 +59,8 @@ impl Fixture {
     /// Ids in the journal, each with whether it was known.
     fn kept(&self) -> Vec<(String, bool)> {
         let mut reader = self.log.reader(0);
-        let records: Vec<Record> =
-            std::iter::from_fn(|| reader.try_next().expect("readable")).collect();
-        records
-            .into_iter()
-            .flat_map(|record| record.events)
+        std::iter::from_fn(|| reader.try_next().expect("readable"))
+            .flat_map(|record| record.events.clone())
             .map(|event| (event.id, event.duplicate))
             .collect()
     }

@@ -52,7 +52,7 @@ pub(super) struct JournalPicker {
     next: u64,
     end: u64,
     /// The record being read, and the place of its next event.
-    record: Option<(Record, usize)>,
+    record: Option<(Arc<Record>, usize)>,
     /// When the oldest record that was met came.
     oldest: Option<Timestamp>,
 }
@@ -211,7 +211,7 @@ impl JournalPicker {
         }
     }
 
-    fn enter(&mut self, record: Record) {
+    fn enter(&mut self, record: Arc<Record>) {
         let received =
             Timestamp::from_millisecond(record.received_ms).unwrap_or(Timestamp::UNIX_EPOCH);
         self.oldest.get_or_insert(received);
