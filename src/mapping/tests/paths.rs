@@ -115,4 +115,10 @@ proptest! {
             prop_assert_eq!(sorted(found), sorted(expected.all()), "{} of {}", query, event);
         }
     }
+
+    #[test]
+    fn names_after_a_dot_are_those_that_another_implementation_takes(query in "\\$(\\.[a-zA-Z0-9_é-]{0,3}){1,3}") {
+        let is_theirs = JsonPath::parse(&query).is_ok();
+        prop_assert_eq!(ours::Path::parse(&query).is_ok(), is_theirs, "{}", query);
+    }
 }
