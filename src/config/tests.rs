@@ -174,7 +174,7 @@ fn a_good_config_is_read_with_its_defaults() {
 
 #[test]
 fn every_mistake_is_told_at_its_place() {
-    check(("version: 1", "version: [1"), &["2:8 yaml-syntax"]);
+    check(("version: 1", "version: [1"), &["1:10 yaml-syntax"]);
     check(
         ("version: 1", "version: 1\nversion: 1"),
         &["2:1 duplicate-key"],
@@ -189,10 +189,7 @@ fn every_mistake_is_told_at_its_place() {
         ("config_test_out", "config_tset_out"),
         &["10:19 unknown-plugin"],
     );
-    check(
-        ("mappings:", "mapings:"),
-        &["7:3 missing-key", "9:5 unknown-key"],
-    );
+    check(("mappings:", "mapings:"), &["9:5 unknown-key"]);
     check(("source: in", "source: on"), &["8:13 unknown-source"]);
     check(("a-to-b", "A to B"), &["7:3 bad-name"]);
     check(("region: eu", "region: ue"), &["10:44 invalid-value"]);
@@ -205,10 +202,7 @@ fn every_mistake_is_told_at_its_place() {
         ("token: ${TOKEN}", "token: ${TOKEN"),
         &["5:12 bad-placeholder"],
     );
-    check(
-        ("token: ${TOKEN}", "tokn: x"),
-        &["3:3 missing-key", "5:5 unknown-key"],
-    );
+    check(("token: ${TOKEN}", "tokn: x"), &["5:5 unknown-key"]);
     check(("token: ${TOKEN}", "token: 12"), &["5:12 wrong-type"]);
     check(
         ("token: ${TOKEN}", "token: ${TOKEN}\n    requests_max: many"),

@@ -11,6 +11,8 @@
 )]
 
 mod node;
+mod scan;
+mod slip;
 #[cfg(test)]
 mod tests;
 
@@ -100,17 +102,8 @@ impl<'a> Reader<'a> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, self.span(span))),
             Some(Err(error)) => {
-                let at = self.byte(error.marker().index());
-                let span = Span {
-                    file: self.file,
-                    start: at,
-                    end: at,
-                };
-                Err(Diagnostic::error(
-                    "yaml-syntax",
-                    span,
-                    format!("this is not valid YAML: {}", error.info()),
-                ))
+                let at = self.byte(error.marker().index()) as usize;
+                Err(slip::explain(self.file, self.text, at, error.info()))
             }
             None => Ok((
                 Event::StreamEnd,
@@ -191,7 +184,7 @@ impl<'a> Reader<'a> {
                         "this alias stands inside its own anchor",
                     ));
                 };
-                self.count(span, size(&node))?;
+                self.count(span, node.size())?;
                 return Ok(Node {
                     span,
                     kind: node.kind,
@@ -224,9 +217,22 @@ impl<'a> Reader<'a> {
                 span,
                 "YAML tags (`!name`) have no meaning here",
             )
-            .label("write the value without the tag"));
+            .label(self.tag_remedy(span)));
         }
         Ok(())
+    }
+
+    /// `!reason text` loses its tag; `!@.x` was meant as a text.
+    fn tag_remedy(&self, span: Span) -> String {
+        let at = span.start as usize;
+        let is_name = |sign: char| sign.is_alphanumeric() || sign == '!';
+        if self.text[at..]
+            .strip_prefix('!')
+            .is_some_and(|rest| rest.starts_with(is_name))
+        {
+            return "write the value without the tag".to_owned();
+        }
+        slip::in_quotes(self.text, at)
     }
 
     fn scalar(&self, text: &str, style: ScalarStyle, span: Span) -> Node {
@@ -336,14 +342,6 @@ impl<'a> Reader<'a> {
                 value,
             });
         }
-    }
-}
-
-fn size(node: &Node) -> usize {
-    1 + match &node.kind {
-        Kind::List(items) => items.iter().map(size).sum(),
-        Kind::Map(entries) => entries.iter().map(|entry| size(&entry.value)).sum(),
-        _ => 0,
     }
 }
 

@@ -93,6 +93,15 @@ impl Node {
         }
     }
 
+    /// How many values it has, itself among them.
+    pub fn size(&self) -> usize {
+        1 + match &self.kind {
+            Kind::List(items) => items.iter().map(Self::size).sum(),
+            Kind::Map(entries) => entries.iter().map(|entry| entry.value.size()).sum(),
+            _ => 0,
+        }
+    }
+
     /// The same without places.
     pub fn to_json(&self) -> Value {
         match &self.kind {

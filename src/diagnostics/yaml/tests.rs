@@ -48,8 +48,8 @@ fn surprises_of_yaml_are_refused_with_their_place() {
         ),
         ("a: !env X\n", "yaml-tag", "a.yaml:1:4"),
         ("a: 1\n---\nb: 2\n", "yaml-documents", "a.yaml:2:1"),
-        ("a: [1, 2\nb: 3\n", "yaml-syntax", "a.yaml:2:2"),
-        ("a:\n\t- b\n", "yaml-syntax", "a.yaml:2:2"),
+        ("a: [1, 2\nb: 3\n", "yaml-syntax", "a.yaml:1:4"),
+        ("a:\n\t- b\n", "yaml-syntax", "a.yaml:2:1"),
     ] {
         let (error, files) = read(text).expect_err(text);
         assert_eq!(
