@@ -9,15 +9,6 @@ use serde_json::Value;
 use sluice::diagnostics::codes::CODES;
 use sluice::diagnostics::{Files, parse_yaml};
 
-/// Codes that no small example brings about; what they say has the way out.
-const WITHOUT_EXAMPLE: &[&str] = &[
-    "yaml-encoding",
-    "unreadable-file",
-    "too-large",
-    "bad-schema",
-    "no-tests",
-];
-
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -38,8 +29,15 @@ fn examples() -> Value {
 
 /// What `validate` (or the example's own `command`) says of one form of it, in a format.
 fn said(example: &Value, form: &str, format: &str) -> String {
-    let folder = tempfile::tempdir().expect("a folder");
     let text = example[form].as_str().expect(form);
+    if example.get("language").is_some() {
+        return example["said"]
+            .as_str()
+            .filter(|_| form == "wrong")
+            .unwrap_or_default()
+            .to_owned();
+    }
+    let folder = tempfile::tempdir().expect("a folder");
     let is_config = text.contains("sources:") || text.starts_with('#');
     // A right config would run until it is stopped.
     let command = match example["command"].as_str() {
@@ -57,21 +55,34 @@ fn said(example: &Value, form: &str, format: &str) -> String {
     } else {
         "."
     };
-    let write = |name: &str, text: &str| {
+    let write = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(folder_name).join(name);
         std::fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
-        std::fs::write(path, text).expect("written");
+        std::fs::write(path, bytes).expect("written");
     };
-    write(name, text);
+    let is_latin = form == "wrong" && example["encoding"] == "Latin-1";
+    if is_latin {
+        let latin: Vec<u8> = text
+            .chars()
+            .map(|char| u8::try_from(char).expect("Latin-1"))
+            .collect();
+        write(name, &latin);
+    } else {
+        write(name, text.as_bytes());
+    }
     for (name, text) in example["files"].as_object().into_iter().flatten() {
-        write(name, text.as_str().expect("a text"));
+        write(name, text.as_str().expect("a text").as_bytes());
+    }
+    if example["shell"] == true {
+        std::fs::remove_file(folder.path().join(name)).expect("no file of the example");
     }
     let path = if example["folder"] == true {
         "mappings"
     } else {
         name
     };
-    let arguments = match command {
+    let arguments: Vec<&str> = match command {
+        _ if example["shell"] == true => text.split_whitespace().skip(1).collect(),
         "run" => vec!["run", "--config", path],
         "test" => vec!["test", path],
         _ => vec!["validate", path, "--format", format],
@@ -143,14 +154,7 @@ fn the_page_of_codes_is_fresh_and_has_every_code() {
         if let Some(command) = example["command"].as_str() {
             page.push_str(&format!("`sluice {command}` tells it.\n"));
         }
-        if example.is_null() {
-            assert!(
-                WITHOUT_EXAMPLE.contains(&code.name),
-                "{} has no example",
-                code.name
-            );
-            continue;
-        }
+        assert!(!example.is_null(), "{} has no example", code.name);
         for (name, text) in example["files"].as_object().into_iter().flatten() {
             let text = text.as_str().expect("a text");
             page.push_str(&format!("\n`{name}`:\n\n```yaml\n{text}```\n"));
@@ -159,8 +163,16 @@ fn the_page_of_codes_is_fresh_and_has_every_code() {
         let said = said(example, "wrong", "human");
         let said = said.split("\n\n1 error").next().unwrap_or_default();
         let said = said.split("\n\n0 errors").next().unwrap_or_default();
+        let (language, prompt, end) = match example["language"].as_str() {
+            _ if example["shell"] == true => ("console", "$ ", "\n"),
+            Some(language) => (language, "", ""),
+            None => ("yaml", "", ""),
+        };
+        let saved = example["encoding"].as_str();
+        let saved = saved.map_or_else(String::new, |encoding| format!(", saved as {encoding}"));
         page.push_str(&format!(
-            "\nWrong:\n\n```yaml\n{}```\n\n```text\n{}\n```\n\nRight:\n\n```yaml\n{}```\n",
+            "\nWrong{saved}:\n\n```{language}\n{prompt}{}{end}```\n\n```text\n{}\n```\n\nRight:\n\n\
+             ```{language}\n{prompt}{}{end}```\n",
             form("wrong"),
             said.trim_end(),
             form("right")

@@ -507,3 +507,334 @@ fn a_secret_under_a_key_that_nobody_knows_is_not_shown() {
     assert!(said.contains("has no key `secret_key`"), "{said}");
     assert!(!said.contains("hunter"), "{said}");
 }
+
+/// A folder whose connector runs `mappings/ours.yaml`: the set, and these rules over it.
+fn over_the_set(rules: &str) -> tempfile::TempDir {
+    let folder = with("builtin:braze_to_segment", "mappings");
+    let text = format!("version: 1\nimport: [builtin:braze_to_segment]\n{rules}");
+    write(folder.path(), "mappings/ours.yaml", &text);
+    folder
+}
+
+/// Each problem that `validate` tells, as `place code`, and all that it says.
+fn told(folder: &Path) -> (Vec<String>, String) {
+    let (_, said) = ask(folder, &["validate"]);
+    let problems = said.lines().filter_map(|line| {
+        let (place, rest) = line.split_once("  ")?;
+        let (_, rest) = rest.split_once('[').filter(|_| !place.is_empty())?;
+        let (code, _) = rest.split_once("]: ")?;
+        let place = place.rsplit_once("yaml:").map_or(place, |(_, place)| place);
+        Some(format!("{place} {code}"))
+    });
+    (problems.collect(), said.clone())
+}
+
+/// Rules over the set give these problems and no other, and all these words.
+fn rules_give(rules: &str, problems: &[&str], words: &[&str]) {
+    let folder = over_the_set(rules);
+    let (found, said) = told(folder.path());
+    assert_eq!(found, problems, "{said}");
+    for word in words {
+        assert!(said.contains(word), "`{word}` is not in:\n{said}");
+    }
+}
+
+const CLICK: &str = "rules:
+  c:
+    on: users.messages.email.Click
+    when: \"@.id\"
+    emit: { $extends: engagement, event: Clicked, properties: { url: VALUE } }
+";
+
+#[test]
+fn a_field_without_its_sign_is_no_constant() {
+    let value = |text: &str| CLICK.replace("VALUE", text);
+    rules_give(
+        &value("properties.url"),
+        &["7:70 text-like-path"],
+        &[
+            "warning[",
+            "the text `properties.url`",
+            "did you mean `$.properties.url`?",
+        ],
+    );
+    rules_give(
+        &value("properties.link_ids"),
+        &["7:70 text-like-path"],
+        &["did you mean `$.properties.link_id`?"],
+    );
+    rules_give(
+        &value("$properties.url"),
+        &["7:70 text-like-path"],
+        &["error[", "did you mean `$.properties.url`?"],
+    );
+    for ordinary in [
+        "braze.email",
+        "https://user.example.com/properties.url",
+        "1.2.3",
+        "user.created",
+        "{ $const: properties.url }",
+        "\"see properties.url\"",
+    ] {
+        rules_give(&value(ordinary), &[], &[]);
+    }
+}
+
+#[test]
+fn another_word_for_a_key_of_a_rule_is_one_problem() {
+    let rules = "rules:
+  c: { on: users.messages.email.Click, IF: \"@.user.external_user_id\", emit: { type: track, userId: $.user.external_user_id, event: A, messageId: $.id } }
+  d: { on: users.messages.email.Click, when: \"@.id\", skip: no }
+";
+    for (word, meant) in [
+        ("if", "when"),
+        ("where", "when"),
+        ("filter", "when"),
+        ("condition", "when"),
+        ("wehn", "when"),
+    ] {
+        let hint = format!("did you mean `{meant}`?");
+        rules_give(&rules.replace("IF", word), &["4:40 unknown-key"], &[&hint]);
+    }
+    for word in ["type", "event_type", "events"] {
+        let rules = format!(
+            "rules:\n  c: {{ {word}: users.messages.email.Click, when: \"@.id\", skip: no }}\n"
+        );
+        rules_give(&rules, &["4:8 unknown-key"], &["did you mean `on`?"]);
+    }
+    // What nobody can guess: nothing is said of what the rule may then lack.
+    let strange = "rules:\n  c: { xyzzy: users.messages.email.Click, skip: no }\n";
+    rules_give(strange, &["4:8 unknown-key"], &["known here: on, when"]);
+}
+
+#[test]
+fn an_import_that_is_not_there_is_told_once() {
+    let rules = "rules:
+  email_opened: { emit: { event: A } }
+  email_sent: { skip: no }
+  c: { on: users.messages.email.Click, when: \"@.id\", emit: { $extends: engagement, event: B } }
+";
+    for (head, problem, hint) in [
+        (
+            "",
+            "3:3 missing-on",
+            "say `import: [builtin:braze_to_segment]` at the top",
+        ),
+        (
+            "import: [builtin:braze_to_segmnt]\n",
+            "2:10 unknown-builtin",
+            "did you mean",
+        ),
+        (
+            "improt: [builtin:braze_to_segment]\n",
+            "2:1 unknown-key",
+            "did you mean `import`?",
+        ),
+        (
+            "include: builtin:braze_to_segment\n",
+            "2:1 unknown-key",
+            "did you mean `import`?",
+        ),
+    ] {
+        let folder = over_the_set("");
+        let text = format!("version: 1\n{head}{rules}");
+        write(folder.path(), "mappings/ours.yaml", &text);
+        let (found, said) = told(folder.path());
+        assert_eq!(found, [problem], "{said}");
+        assert!(said.contains(hint), "{said}");
+    }
+}
+
+#[test]
+fn what_is_open_or_unquoted_in_yaml_is_told_where_it_begins() {
+    let lines = "rules:
+  c:
+    on: users.messages.email.Click
+";
+    for (rest, place, hint) in [
+        (
+            "    emit: { event: A\n  d: { skip: no }\n",
+            "6:11",
+            "a `}` is missing",
+        ),
+        ("    emit: { a: [1, 2 }\n", "6:16", "a `]` is missing"),
+        (
+            "    skip: \"no\n  d: { skip: no }\n",
+            "6:11",
+            "write the closing `\"`",
+        ),
+        ("    skip: 'no\n", "6:11", "write the closing `'`"),
+        ("\tskip: no\n", "6:1", "write spaces here"),
+        ("    emit:\n    \tevent: A\n", "7:5", "write spaces here"),
+        (
+            "    when: @.id == 'a' # comment\n",
+            "6:11",
+            "write `when: \"@.id == 'a'\"`",
+        ),
+        (
+            "    when: @.id == \"a\"\n",
+            "6:11",
+            "write `when: '@.id == \"a\"'`",
+        ),
+        ("    when: !@.id\n", "6:11", "write `when: \"!@.id\"`"),
+        ("    skip: `no`\n", "6:11", "write `skip: \"`no`\"`"),
+        ("    skip: %no\n", "6:11", "write `skip: \"%no\"`"),
+        ("    skip: *\n", "6:11", "write `skip: \"*\"`"),
+        (
+            "  d: { on: [a.*, *.Open], skip: no }\n",
+            "6:18",
+            "write `\"*.Open\"`",
+        ),
+        (
+            "  d: { when: @.a == 1, skip: no }\n",
+            "6:14",
+            "write `when: \"@.a == 1\"`",
+        ),
+        (
+            "    skip: no: really\n",
+            "6:13",
+            "write `skip: \"no: really\"`",
+        ),
+        (
+            "    when: '@.id == 'a''\n",
+            "6:21",
+            "of the other kind: `\"@.id == 'a'\"`",
+        ),
+        (
+            "    emit: { a: 1 b: 2 }\n",
+            "6:18",
+            "is a `,` missing before this?",
+        ),
+        ("    skip:no\n", "6:5", "a space is missing: `skip: no`"),
+        (
+            "   skip: no\n",
+            "6:4",
+            "indented by 3 spaces, and the line above by 4",
+        ),
+    ] {
+        let folder = over_the_set(&format!("{lines}{rest}"));
+        let (found, said) = told(folder.path());
+        let code = if rest.contains('!') {
+            "yaml-tag"
+        } else {
+            "yaml-syntax"
+        };
+        assert_eq!(found, [format!("{place} {code}")], "{rest}{said}");
+        assert!(said.contains(hint), "`{hint}` is not in:\n{said}");
+    }
+}
+
+#[test]
+fn a_wrong_path_in_a_condition_is_told_at_the_path() {
+    let rules = |when: &str| {
+        format!(
+            "rules:\n  c:\n    on: users.messages.email.Click\n    when: \"@.id && {when} == 'a'\"\n    skip: no\n"
+        )
+    };
+    rules_give(
+        &rules("@.properties.urll"),
+        &["6:20 unknown-field"],
+        &[" ^^^^^^^^^^^^^^^^^ did you mean `@.properties.url`?"],
+    );
+    for wrong in ["$.properties.url", "@properties.url", "properties.url"] {
+        rules_give(
+            &rules(wrong),
+            &["6:20 bad-expression"],
+            &["^ write `@.properties.url`"],
+        );
+    }
+    // A connector's own condition is told the same way.
+    let when = "source: braze\n    when: \"@.id && @.propertis.url == 'a'\"";
+    let folder = with("source: braze\n", &format!("{when}\n"));
+    let (found, said) = told(folder.path());
+    assert_eq!(found, ["7:20 unknown-field"], "{said}");
+    assert!(said.contains("did you mean `@.properties.url`?"), "{said}");
+}
+
+#[test]
+fn a_misspelt_key_shows_its_harmless_value_and_hides_what_may_be_a_secret() {
+    let listen = "type: braze_webhook, lisen: \"127.0.0.1:8080\"";
+    let folder = with("type: braze_webhook", listen);
+    let (found, said) = told(folder.path());
+    assert_eq!(found, ["3:33 unknown-key"], "{said}");
+    assert!(said.contains("lisen: \"127.0.0.1:8080\""), "{said}");
+    for key in ["tokn", "pasword", "lisen", "xyzzy", "bearer", "key"] {
+        let secret = format!("type: braze_webhook, {key}: k3yk3yk3yk3yk3yk3yk3y");
+        let folder = with("type: braze_webhook", &secret);
+        let (_, said) = ask(folder.path(), &["validate"]);
+        assert!(said.contains(&format!("has no key `{key}`")), "{said}");
+        assert!(!said.contains("k3y"), "{said}");
+    }
+    for key in ["tokn", "pasword", "xyzzy", "bearer", "auth"] {
+        let folder = with(
+            "type: braze_webhook",
+            &format!("type: braze_webhook, {key}: hunter2"),
+        );
+        let (_, said) = ask(folder.path(), &["validate"]);
+        assert!(!said.contains("hunter"), "{said}");
+    }
+}
+
+#[test]
+fn a_secret_in_a_config_that_is_no_yaml_is_not_shown() {
+    for secret in [
+        "@hunter2",
+        "'hunter2",
+        "hunter2: x",
+        "*hunter2",
+        "\n      @hunter2",
+        "[hunter2",
+    ] {
+        for key in ["token", "tokn", "password"] {
+            let config = format!(
+                "version: 1\nsources:\n  braze:\n    type: braze_webhook\n    {key}: {secret}\n  other: {{ type: stdin }}\n"
+            );
+            let folder = tempfile::tempdir().expect("a folder");
+            write(folder.path(), "sluice.yaml", &config);
+            let (code, said) = ask(folder.path(), &["validate"]);
+            assert_eq!(code, 1, "{said}");
+            assert!(said.contains("error[yaml-syntax]"), "{said}");
+            assert!(!said.contains("hunter"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_misspelt_key_of_a_config_is_told_without_its_consequences() {
+    for (from, to, place) in [
+        ("connectors:", "conectors:", "4:1"),
+        ("sources:", "inputs:", "2:1"),
+        ("    source:", "    sorce:", "6:5"),
+        ("    sink:", "    destination:", "8:5"),
+        ("{ type: segment", "{ tpye: segment", "8:13"),
+        ("write_key:", "api_key:", "8:40"),
+        ("mappings:", "rules:", "7:5"),
+        ("{ path: data", "{ folder: data", "9:12"),
+    ] {
+        let folder = with(from, to);
+        let (found, said) = told(folder.path());
+        assert_eq!(found, [format!("{place} unknown-key")], "{said}");
+        assert!(said.contains("did you mean `"), "{said}");
+    }
+}
+
+#[test]
+fn an_event_type_on_the_command_line_is_guessed() {
+    let folder = with("version: 1", "version: 1");
+    let guessed = "did you mean `users.messages.email.Open`?";
+    for name in ["email.Open", "users.messages.email.open", "email.Opne"] {
+        expect(folder.path(), &["map", "--sample", name], 2, &[guessed]);
+        expect(
+            folder.path(),
+            &["coverage", "--include", name],
+            0,
+            &[guessed],
+        );
+        let letters = ["dead-letters", "list", "--type", name];
+        let (_, said) = ask(folder.path(), &letters);
+        assert!(said.contains(guessed), "{said}");
+    }
+    let known = ["coverage", "--include", "users.messages.email.*"];
+    let (_, said) = ask(folder.path(), &known);
+    assert!(!said.contains("has no event type"), "{said}");
+}

@@ -13,6 +13,7 @@ use serde_json::json;
 use sluice_sdk::typed;
 
 use super::load_config;
+use super::mappings::tell_unknown_types;
 use super::output::{self, Shape};
 use super::reach::{Admin, Reach};
 use super::replay::{self, parse_time};
@@ -129,6 +130,20 @@ struct Selection {
     limit: Option<u64>,
 }
 
+impl Action {
+    /// Which letters of which config, or the config alone.
+    fn selected(&self) -> Result<&Selection, &PathBuf> {
+        match self {
+            Self::List { selection, .. }
+            | Self::Export { selection, .. }
+            | Self::Replay { selection, .. }
+            | Self::Drop { selection, .. } => Ok(selection),
+            Self::Show { config, .. } => Err(config),
+            Self::Submit(args) => Err(&args.config),
+        }
+    }
+}
+
 impl Selection {
     fn filter(&self) -> Filter {
         Filter {
@@ -145,22 +160,22 @@ impl Selection {
 
 /// Run the command.
 pub fn run(args: &DeadLettersArgs, colour: bool) -> ExitCode {
-    let config_path = match &args.action {
-        Action::List { selection, .. }
-        | Action::Export { selection, .. }
-        | Action::Replay { selection, .. }
-        | Action::Drop { selection, .. } => {
+    let selected = args.action.selected();
+    let config_path = match selected {
+        Ok(selection) => {
             if let Err(problem) = selection.filter().matcher() {
                 return output::wrong_use(&problem);
             }
             &selection.config
         }
-        Action::Show { config, .. } => config,
-        Action::Submit(args) => &args.config,
+        Err(config) => config,
     };
     let Some(config) = load_config(config_path, colour) else {
         return output::problems();
     };
+    if let Ok(selection) = selected {
+        tell_unknown_types(selection.event_type.as_slice(), config.catalogues());
+    }
     let done = match &args.action {
         Action::List { selection, format } => list(&config, &selection.filter(), *format),
         Action::Show { letter, .. } => show(&config, letter),

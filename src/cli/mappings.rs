@@ -8,9 +8,9 @@ use sluice_sdk::catalogue::Catalogue;
 
 use super::follow::{FollowArgs, Followed};
 use super::output;
-use crate::diagnostics::{Diagnostic, Files, Format, has_errors};
+use crate::diagnostics::{Diagnostic, Files, Format, did_you_mean, has_errors};
 use crate::engine::prepare::rules;
-use crate::mapping::{self, FOLDER, Mapping, Options, Reference, Target};
+use crate::mapping::{self, FOLDER, Mapping, Options, Reference, Target, TypePattern};
 
 /// `--mappings`, `--include`, `--config`: the same for every command that runs rules.
 #[derive(clap::Args, Debug)]
@@ -74,11 +74,14 @@ impl Choice {
             }
         };
         match mapping.filter(|_| !has_errors(&diagnostics)) {
-            Some(mapping) => Ok(Chosen {
-                mapping,
-                files,
-                places,
-            }),
+            Some(mapping) => {
+                tell_unknown_types(&self.include, mapping.target().catalogue);
+                Ok(Chosen {
+                    mapping,
+                    files,
+                    places,
+                })
+            }
             None => Err(output::report(&diagnostics, &files, Format::Human, false)),
         }
     }
@@ -142,6 +145,36 @@ pub fn catalogues() -> impl Iterator<Item = &'static Catalogue> {
         .into_iter()
         .filter_map(|plugin| plugin.catalogue)
         .map(|catalogue| catalogue())
+}
+
+/// Tell which of the event types and globs of a command line no catalogue at hand has. They count all
+/// the same: a type may be newer than its catalogue.
+pub fn tell_unknown_types(
+    given: &[String],
+    catalogues: impl IntoIterator<Item = &'static Catalogue>,
+) {
+    let catalogues: Vec<&Catalogue> = catalogues.into_iter().collect();
+    if catalogues.is_empty() {
+        return;
+    }
+    let names = || catalogues.iter().flat_map(|one| one.events.iter());
+    for text in given {
+        let pattern = TypePattern::new(text, None);
+        let is_known = names().any(|event| {
+            pattern.matches(&event.name) || event.aliases.iter().any(|name| pattern.matches(name))
+        });
+        if !is_known {
+            let hint = did_you_mean(text, names().map(|event| event.name.as_str()));
+            let hint = if hint.is_empty() {
+                hint
+            } else {
+                format!("; {hint}")
+            };
+            output::tell(&format!(
+                "warning: the catalogue has no event type `{text}`{hint}\n"
+            ));
+        }
+    }
 }
 
 /// Built-in sets, without overlays.

@@ -12,6 +12,7 @@ use serde_json::json;
 pub use stage::Stage;
 
 use super::load_config;
+use super::mappings::tell_unknown_types;
 use super::output::{self, Shape};
 use crate::clock::Clock;
 use crate::config::{Config, Period};
@@ -112,6 +113,7 @@ pub fn run(args: &ReplayArgs, colour: bool) -> ExitCode {
 }
 
 fn start(args: &ReplayArgs, config: &Config, colour: bool) -> Result<ExitCode, String> {
+    tell_unknown_types(&args.types, config.catalogues());
     let order = JournalOrder {
         connector: args.connector.clone().unwrap_or_default(),
         from: args.from,

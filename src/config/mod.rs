@@ -6,6 +6,7 @@
 
 mod alerts;
 mod load;
+mod mend;
 mod model;
 mod overlap;
 mod placeholders;

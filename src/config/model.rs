@@ -11,12 +11,13 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use sluice_sdk::catalogue::Catalogue;
 use sluice_sdk::{Secret, SinkPlugin, SourcePlugin};
 
 use super::ByteSize;
 use super::alerts::{AlertsConfig, Contacts, MailAddress};
 use super::units::{Period, PeriodOrOff};
-use crate::diagnostics::{Allows, Span};
+use crate::diagnostics::{Allows, Node, Span};
 use crate::mapping::{PersonalRules, Treatment};
 
 /// A config that was checked whole: it can run.
@@ -34,6 +35,14 @@ pub struct Config {
     pub admin: AdminConfig,
     /// How contacts are reached.
     pub alerts: AlertsConfig,
+}
+
+impl Config {
+    /// The catalogues that its sources have.
+    pub fn catalogues(&self) -> impl Iterator<Item = &'static Catalogue> {
+        let plugins = self.sources.values().map(|source| source.plugin);
+        plugins.filter_map(|plugin| Some((plugin.catalogue?)()))
+    }
 }
 
 /// One source.
@@ -61,7 +70,7 @@ pub struct ConnectorConfig {
     /// Selection by type.
     pub events: EventsConfig,
     /// Selection by content, with its place.
-    pub when: Option<(String, Span)>,
+    pub when: Option<Node>,
     /// Mapping references as written, each with its place; paths are relative to [`Config::folder`].
     pub mappings: Vec<(String, Span)>,
     /// What becomes of events that no rule is on.

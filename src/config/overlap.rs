@@ -21,7 +21,7 @@ pub(super) fn check(config: &Config, diagnostics: &mut Vec<Diagnostic>) {
             );
             // Two different conditions may well exclude each other; nobody can tell from outside.
             let may_differ = match (&first.when, &second.when) {
-                (Some((one, _)), Some((other, _))) => one != other,
+                (Some(one), Some(other)) => one.as_str() != other.as_str(),
                 _ => false,
             };
             let message = if may_differ {

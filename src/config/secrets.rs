@@ -3,14 +3,17 @@
 use serde_json::Value;
 
 use super::{schema, shape};
-use crate::diagnostics::{FileId, Files, Kind, Node, Span};
+use crate::diagnostics::{Entry, FileId, Files, Kind, Node, Span, key_meant};
 
-/// Every value that stands where a schema says Secret. Where a plugin or a key is misspelt, what it
-/// might have been counts.
-pub(super) fn find(root: &Node) -> Vec<&Node> {
+/// Every value that stands where a schema says Secret, or may be one. `written` is the file as it
+/// stands, `root` and `mended` what its misspelt keys were read as: what somebody calls a secret is
+/// one, whatever the key was taken for.
+pub(super) fn find<'a>(root: &'a Node, written: &'a Node, mended: &'a [Entry]) -> Vec<&'a Node> {
     let mut found = Vec::new();
     let top = schema::root_schema();
-    visit(&top, &top, root, &mut found);
+    let known = known_keys();
+    let visitor = Visitor { known: &known };
+    visitor.visit(&top, &top, root, &mut found);
     let sources: Vec<(&str, Value)> = sluice_sdk::sources()
         .into_iter()
         .map(|plugin| (plugin.name, schema::source_schema(plugin)))
@@ -18,14 +21,21 @@ pub(super) fn find(root: &Node) -> Vec<&Node> {
     let sinks = sink_schemas();
     let entries = |key: &str| root.get(key).and_then(Node::as_map).unwrap_or_default();
     for entry in entries("sources") {
-        section(&sources, &entry.value, &mut found);
+        visitor.section(&sources, &entry.value, &mut found);
     }
     for entry in entries("connectors") {
         if let Some(sink) = entry.value.get("sink") {
-            section(&sinks, sink, &mut found);
+            visitor.section(&sinks, sink, &mut found);
         }
     }
-    by_name(root, &all_secret_keys(), &mut found);
+    let names = all_secret_keys();
+    by_name(root, &names, &mut found);
+    by_name(written, &names, &mut found);
+    for entry in mended {
+        let mut all = Vec::new();
+        scalars(&entry.value, &mut all);
+        found.extend(all.into_iter().filter(|node| looks_random(node)));
+    }
     found
 }
 
@@ -91,6 +101,17 @@ fn walk<'a>(root: &Value, schema: &Value, node: &'a Node, found: &mut Vec<Writte
     }
 }
 
+/// Whether a value is like what machines make for secrets: long, of letters and digits in one word.
+fn looks_random(node: &Node) -> bool {
+    const CHARS_MIN: usize = 16;
+    node.as_str().is_some_and(|text| {
+        text.len() >= CHARS_MIN
+            && text.chars().any(|char| char.is_ascii_digit())
+            && text.chars().any(char::is_alphabetic)
+            && !text.contains(|char: char| char.is_whitespace() || "${}:".contains(char))
+    })
+}
+
 /// Values under the name of a secret wherever they stand: the section around may be misspelt.
 fn by_name<'a>(node: &'a Node, names: &[String], found: &mut Vec<&'a Node>) {
     match &node.kind {
@@ -120,11 +141,17 @@ pub(super) fn sounds_secret(key: &str) -> bool {
         "secret",
         "token",
         "password",
+        "passphrase",
+        "pwd",
         "credential",
+        "bearer",
+        "private",
+        "auth",
         "_key",
         "apikey",
     ];
     words.iter().any(|word| key.contains(word))
+        || ["pass", "pw", "pat", "pin", "psk", "key"].contains(&key.as_str())
 }
 
 /// The paths of secrets that are in files.
@@ -177,14 +204,23 @@ fn sink_schemas() -> Vec<(&'static str, Value)> {
         .collect()
 }
 
-fn section<'a>(schemas: &[(&str, Value)], node: &'a Node, found: &mut Vec<&'a Node>) {
-    let name = node.get("type").and_then(Node::as_str).unwrap_or_default();
-    let is_known = schemas.iter().any(|(known, _)| *known == name);
-    for (known, schema) in schemas {
-        if !is_known || *known == name {
-            visit(schema, schema, node, found);
+/// All keys that a config may have somewhere.
+fn known_keys() -> Vec<String> {
+    fn walk(schema: &Value, keys: &mut Vec<String>) {
+        match schema {
+            Value::Object(map) => {
+                if let Some(Value::Object(properties)) = map.get("properties") {
+                    keys.extend(properties.keys().cloned());
+                }
+                map.values().for_each(|part| walk(part, keys));
+            }
+            Value::Array(items) => items.iter().for_each(|part| walk(part, keys)),
+            _ => {}
         }
     }
+    let mut keys = Vec::new();
+    walk(&schema::config_schema(), &mut keys);
+    keys
 }
 
 /// Hide the secrets that are written out.
@@ -222,17 +258,22 @@ fn written_out(text: &str) -> Vec<(usize, usize)> {
     parts
 }
 
-/// The same for a text that is no YAML: the rest of each line behind the name of a secret.
+/// The same for a text that is no YAML: what stands behind the name of a secret, to the end of the
+/// line and in the deeper lines below it.
 pub(super) fn hide_in_text(file: FileId, files: &mut Files) {
     let keys = all_secret_keys();
     let mut spans = Vec::new();
     let mut start = 0;
+    // How deep the line stands whose secret may go on below it.
+    let mut above: Option<usize> = None;
     for line in files.text(file).split_inclusive('\n') {
-        let value = keys
-            .iter()
-            .filter_map(|key| Some(line.find(key.as_str())? + key.len()))
-            .min();
-        if let Some(at) = value.filter(|at| !is_variable(&line[*at..])) {
+        let depth = line.len() - line.trim_start().len();
+        above = above.filter(|above| line.trim().is_empty() || depth > *above);
+        let value = behind_name(line, &keys).filter(|at| !is_variable(&line[*at..]));
+        if value.is_some() {
+            above = above.or(Some(depth));
+        }
+        if let Some(at) = value.or(above.map(|_| 0)) {
             let at = at
                 + line[at..]
                     .find(|char: char| !": \"'".contains(char))
@@ -249,6 +290,23 @@ pub(super) fn hide_in_text(file: FileId, files: &mut Files) {
     for span in spans {
         files.hide(span);
     }
+}
+
+/// The byte behind the first word of a line that is the name of a secret, or a slip of one.
+fn behind_name(line: &str, keys: &[String]) -> Option<usize> {
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let is_part = |char: char| char.is_alphanumeric() || "_-".contains(char);
+    let mut at = 0;
+    line.split_inclusive(|char: char| !is_part(char))
+        .find_map(|word| {
+            at += word.len();
+            let name = word.trim_end_matches(|char: char| !is_part(char));
+            let is_one = !name.is_empty()
+                && (keys.contains(&name)
+                    || sounds_secret(name)
+                    || key_meant(name, &keys).is_some());
+            is_one.then_some(at - (word.len() - name.len()))
+        })
 }
 
 /// Whether the rest of a line is a variable without a default.
@@ -300,33 +358,55 @@ fn is_secret(root: &Value, schema: &Value, depth: usize) -> bool {
                 .is_some_and(|items| is_secret(root, items, depth + 1)))
 }
 
-fn visit<'a>(root: &Value, schema: &Value, node: &'a Node, found: &mut Vec<&'a Node>) {
-    if is_secret(root, schema, 0) {
-        scalars(node, found);
-        return;
+struct Visitor<'k> {
+    known: &'k [String],
+}
+
+impl Visitor<'_> {
+    fn section<'a>(&self, schemas: &[(&str, Value)], node: &'a Node, found: &mut Vec<&'a Node>) {
+        let name = node.get("type").and_then(Node::as_str).unwrap_or_default();
+        let is_known = schemas.iter().any(|(known, _)| *known == name);
+        for (known, schema) in schemas {
+            if !is_known || *known == name {
+                self.visit(schema, schema, node, found);
+            }
+        }
     }
-    match &node.kind {
-        Kind::Map(entries) => {
-            let known = shape::properties(root, schema);
-            let holds_secrets = known.iter().any(|key| {
-                shape::property(root, schema, key).is_some_and(|it| is_secret(root, it, 0))
-            });
-            for entry in entries {
-                if let Some(property) = shape::property(root, schema, &entry.key) {
-                    visit(root, property, &entry.value, found);
-                } else if holds_secrets {
-                    scalars(&entry.value, found);
+
+    fn visit<'a>(&self, root: &Value, schema: &Value, node: &'a Node, found: &mut Vec<&'a Node>) {
+        if is_secret(root, schema, 0) {
+            scalars(node, found);
+            return;
+        }
+        match &node.kind {
+            Kind::Map(entries) => {
+                let known = shape::properties(root, schema);
+                let holds_secrets = known.iter().any(|key| {
+                    shape::property(root, schema, key).is_some_and(|it| is_secret(root, it, 0))
+                });
+                for entry in entries {
+                    if let Some(property) = shape::property(root, schema, &entry.key) {
+                        self.visit(root, property, &entry.value, found);
+                    } else if holds_secrets && !self.is_elsewhere(entry) {
+                        scalars(&entry.value, found);
+                    }
                 }
             }
-        }
-        Kind::List(items) => {
-            if let Some(schema) = shape::property(root, schema, "0") {
-                for item in items {
-                    visit(root, schema, item, found);
+            Kind::List(items) => {
+                if let Some(schema) = shape::property(root, schema, "0") {
+                    for item in items {
+                        self.visit(root, schema, item, found);
+                    }
                 }
             }
+            _ => {}
         }
-        _ => {}
+    }
+
+    /// A key of another section that stands here by mistake; its value is shown unless it is like a
+    /// secret. What nobody knows may be one.
+    fn is_elsewhere(&self, entry: &Entry) -> bool {
+        self.known.contains(&entry.key) && !looks_random(&entry.value)
     }
 }
 

@@ -503,3 +503,36 @@ fn stand_in(root: &Value, outer: &Value) -> Value {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostics::{Files, parse_yaml};
+
+    #[test]
+    fn a_schema_that_is_none_is_told_as_the_page_of_codes_shows_it() {
+        let mut files = Files::default();
+        let text = "sources:\n  in:\n    type: acme";
+        let root = parse_yaml(files.add("sluice.yaml", None, text.to_owned()), &files);
+        let root = root.expect("YAML");
+        let section = Section {
+            root: &root,
+            pointer: "/sources/in".to_owned(),
+            name: "source `in`".to_owned(),
+            resolved: &Resolved {
+                value: root.to_json(),
+                open: Vec::new(),
+                filled: Vec::new(),
+            },
+        };
+        let schema = json!({"properties": {"region": {"type": "string", "pattern": "("}}});
+        let mut diagnostics = Vec::new();
+        assert!(section.check(&schema, &mut diagnostics).is_none());
+        let [told] = diagnostics.as_slice() else {
+            panic!("{diagnostics:?}");
+        };
+        let page = include_str!("../../docs/diagnostics.yaml");
+        let line = format!("error[{}]: {}\n", told.code, told.message);
+        assert!(page.contains(&line), "{line}");
+    }
+}

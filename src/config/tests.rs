@@ -202,7 +202,7 @@ fn every_mistake_is_told_at_its_place() {
         ("token: ${TOKEN}", "token: ${TOKEN"),
         &["5:12 bad-placeholder"],
     );
-    check(("token: ${TOKEN}", "tokn: x"), &["5:5 unknown-key"]);
+    check(("token: ${TOKEN}", "tokn: ${TOKEN}"), &["5:5 unknown-key"]);
     check(("token: ${TOKEN}", "token: 12"), &["5:12 wrong-type"]);
     check(
         ("token: ${TOKEN}", "token: ${TOKEN}\n    requests_max: many"),

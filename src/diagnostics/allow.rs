@@ -131,7 +131,10 @@ impl Allows {
                 Diagnostic::warning(
                     "unused-allow",
                     allow.place,
-                    format!("nothing here is `{}`", allow.code),
+                    format!(
+                        "nothing here is told as `{}`, which this allows",
+                        allow.code
+                    ),
                 )
                 .label("remove it"),
             );

@@ -34,7 +34,7 @@ const fn lint(name: &'static str, says: &'static str) -> Code {
 pub static CODES: &[Code] = &[
     code(
         "yaml-syntax",
-        "The file is not YAML. Tabs cannot indent, and brackets and quotes need their other half.",
+        "The file is not YAML. Tabs cannot indent, brackets and quotes need their other half, and a value that begins with one of `@ * & ! % > |` or a backtick, or has a `:` and a space in it, goes in quotes.",
     ),
     code(
         "yaml-limit",
@@ -122,7 +122,10 @@ pub static CODES: &[Code] = &[
         "no-identity",
         "The document of a connector's rule has no identity for its sink. After a crash the last unconfirmed documents are sent again, and the sink cannot recognise them: each counts twice. The built-in templates bring one: `$extends` one of them, or make it of the event's id.",
     ),
-    code("missing-on", "The rule does not say which events it is on."),
+    code(
+        "missing-on",
+        "The rule does not say which events it is for: `on` with an event type, a pattern, or a list of them. A rule that is laid over an imported one needs no `on` of its own, but the import must be there and the name the same.",
+    ),
     code(
         "no-outcome",
         "The rule does not say what becomes of its events: `emit`, `emit_each` or `skip`.",
@@ -171,7 +174,7 @@ pub static CODES: &[Code] = &[
     ),
     lint(
         "text-like-path",
-        "The text begins with `$` and a letter, as if a path was meant; as it stands it is sent as it is.",
+        "The text is written like a path without its beginning, `$user.user_id` or `user.user_id`; as it stands, every document gets this very text. An error where a path is certain: with the `$`, of a field that the events have.",
     ),
     code(
         "unknown-operator",

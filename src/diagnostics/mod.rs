@@ -7,6 +7,7 @@
 mod allow;
 pub mod codes;
 mod file_kind;
+mod keys;
 mod read;
 mod render;
 mod suggest;
@@ -15,7 +16,8 @@ mod yaml;
 
 pub use allow::{Allowance, Allows, forget_used};
 pub use file_kind::{FileKind, other_kind};
-pub use read::read_text;
+pub use keys::{key_meant, mend_keys, unknown_key};
+pub use read::{name_beside, read_text};
 pub use render::{Format, render};
 pub use suggest::{did_you_mean, nearest};
 pub use write::{yaml_block, yaml_flow};

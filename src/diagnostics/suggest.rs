@@ -1,24 +1,37 @@
 //! "Did you mean": the nearest known name, if it is near enough to be a slip.
 
-/// Fewer letters begin too many names.
-const START_CHARS_MIN: usize = 3;
+/// Fewer letters begin, or end, too many names.
+const PART_CHARS_MIN: usize = 3;
 
-/// The known name nearest to `found`: a few letters away, else one that starts with it.
+/// The known name nearest to `found`: a few letters away, else one that ends with it behind a dot,
+/// else one that starts with it.
 pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = (found.chars().count() / 3).clamp(1, 4);
+    let chars = found.chars().count();
+    let limit = (chars / 3).clamp(1, 4);
     let lower = found.to_lowercase();
-    let is_start = found.chars().count() >= START_CHARS_MIN;
+    let near = |known: &str| Some(strsim::damerau_levenshtein(&lower, known));
+    let is_slip = |distance: &usize| *distance <= limit;
+    let is_part = chars >= PART_CHARS_MIN;
     known
         .into_iter()
         .filter(|name| *name != found)
-        .map(|name| (name.to_lowercase(), name))
-        .map(|(known, name)| {
-            let distance = strsim::damerau_levenshtein(&lower, &known);
-            (distance, is_start && known.starts_with(&lower), name)
+        .filter_map(|name| {
+            let known = name.to_lowercase();
+            let slip = near(&known).filter(is_slip);
+            let end = || Some(limit + near(ending(&known, &lower)?).filter(is_slip)?);
+            let start = || known.starts_with(&lower).then_some(2 * limit + known.len());
+            let rank = slip.or_else(|| is_part.then(|| end().or_else(start))?)?;
+            Some((rank, name))
         })
-        .filter(|(distance, starts, _)| *distance <= limit || *starts)
-        .min_by_key(|(distance, _, _)| *distance)
-        .map(|(_, _, name)| name)
+        .min_by_key(|(rank, _)| *rank)
+        .map(|(_, name)| name)
+}
+
+/// The end of a dotted name that has as many parts as `found`, where it has more.
+fn ending<'a>(known: &'a str, found: &str) -> Option<&'a str> {
+    let parts = found.split('.').count();
+    let (dot, _) = known.rmatch_indices('.').nth(parts - 1)?;
+    Some(&known[dot + 1..])
 }
 
 /// ``did you mean `name`?``, or nothing.
@@ -42,6 +55,10 @@ mod tests {
             Some("orders_webhook")
         );
         assert_eq!(nearest("o", ["orders_webhook"]), None);
+        let types = ["users.email.Open", "users.push.Open"];
+        assert_eq!(nearest("push.open", types), Some("users.push.Open"));
+        assert_eq!(nearest("email.Opne", types), Some("users.email.Open"));
+        assert_eq!(nearest("id", ["user.id"]), None);
         assert_eq!(nearest("kafka", ["segment", "stdout"]), None);
     }
 }

@@ -107,7 +107,7 @@ pub(super) fn print_of(settings: &ConnectorConfig, rules_hash: &str) -> String {
         allows: _,
         span: _,
     } = settings;
-    let when = when.as_ref().map(|(when, _)| when);
+    let when = when.as_ref().and_then(|node| node.as_str());
     format!(
         "{rules_hash} {source} {events:?} {when:?} {unmapped:?} {message_id:?} {batch:?} {personal:?} {} {}",
         sink.plugin.name, sink.settings,

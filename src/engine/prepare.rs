@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{self, Config, ConnectorConfig, MessageId, Mode};
 use crate::diagnostics::{Diagnostic, Files, forget_used, has_errors};
-use crate::mapping::{self, Expression, Mapping, Options, Reference, Target};
+use crate::mapping::{self, Mapping, Options, Reference, Target};
 
 /// All that `run` needs.
 pub struct Prepared {
@@ -165,17 +165,11 @@ pub fn rules(
     let when = connector
         .when
         .as_ref()
-        .and_then(|(when, span)| match Expression::parse(when) {
-            Ok(when) => Some((when, *span)),
-            Err(problem) => {
-                diagnostics.push(Diagnostic::error("bad-expression", *span, problem.message));
-                None
-            }
-        });
+        .and_then(|node| Some((mapping::read_condition(node, diagnostics)?, node.clone())));
     let options = Options {
         include: connector.events.include.clone(),
         exclude: connector.events.exclude.clone(),
-        when_place: when.as_ref().map(|(_, span)| *span),
+        when_place: when.as_ref().map(|(_, node)| node.clone()),
         when: when.map(|(when, _)| when),
         identity_suffix: (connector.message_id == MessageId::Connector).then(|| name.to_owned()),
         personal: connector.personal.clone(),

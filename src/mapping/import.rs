@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::sets::{self, builtin_sets};
 use super::syntax::{self, Module, Named};
 use crate::diagnostics::{
-    Allows, Diagnostic, FileKind, Files, Node, Severity, Span, did_you_mean, other_kind,
-    parse_yaml, read_text,
+    Allows, Diagnostic, FileKind, Files, Node, Severity, Span, did_you_mean, name_beside,
+    other_kind, parse_yaml, read_text,
 };
 
 /// Where a file is.
@@ -178,18 +178,11 @@ impl<'a> Loader<'a> {
         } else if text.contains(['*', '?', '{']) {
             glob(path)
         } else {
-            let folder = path.parent().unwrap_or(Path::new("."));
-            let present: Vec<String> = list(folder)
-                .iter()
-                .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
-                .collect();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let label = did_you_mean(&name, present.iter().map(String::as_str));
             self.error(
                 "missing-file",
                 span,
                 format!("there is no file or folder `{text}`"),
-                label,
+                name_beside(path),
             );
             return Vec::new();
         };
@@ -326,14 +319,15 @@ impl<'a> Loader<'a> {
             .iter()
             .any(|other| self.stack.iter().flatten().any(|above| above == other))
         {
-            self.diagnostics.push(
-                Diagnostic::error(
-                    "import-cycle",
-                    span,
+            let (message, label) = match others.as_slice() {
+                [one] if one == place => ("this file imports itself".to_owned(), "remove it"),
+                _ => (
                     format!("`{text}` imports this file in turn"),
-                )
-                .label("move what both need into a third file"),
-            );
+                    "move what both need into a third file",
+                ),
+            };
+            self.diagnostics
+                .push(Diagnostic::error("import-cycle", span, message).label(label));
             return;
         }
         let set = self.group(&others, depth + 1);

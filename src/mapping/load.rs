@@ -7,12 +7,13 @@ use serde_json::Value;
 use sluice_sdk::catalogue::EventType;
 use sluice_sdk::{sinks, sources};
 
-use super::compile::{self, Compiler, FieldUse, Tables};
+use super::compile::{self, Compiler, Tables};
 use super::expression::Expression;
 use super::import::{Loader, Part, Place, Set, unread_folders};
 use super::personal::PersonalData;
 use super::plan::{Rule, TypePattern};
-use super::{Mapping, Options, Reference, Target, check, merge, syntax};
+use super::sets::import_of;
+use super::{Mapping, Options, Reference, Target, check, condition, merge, syntax};
 use crate::diagnostics::{
     Allows, Diagnostic, FileId, Files, Node, Severity, Span, did_you_mean, nearest,
 };
@@ -49,11 +50,11 @@ pub fn load(
         diagnostics.append(&mut found);
         return None;
     }
-    let when = options.when.clone().zip(options.when_place);
+    let when = options.when.clone().zip(options.when_place.clone());
     let mapping =
         (!has_errors).then(|| Mapping::new(rules, Origin::of(&set), personal, target, options));
-    if let (Some(mapping), Some((when, span))) = (&mapping, when) {
-        selection(mapping, &when, span, &mut found);
+    if let (Some(mapping), Some((when, node))) = (&mapping, when) {
+        selection(mapping, &when, &node, &mut found);
     }
     if let Some(mapping) = mapping.as_ref().filter(|it| it.options.is_for_sink) {
         check::identity(mapping, &mut found);
@@ -99,7 +100,7 @@ impl Origin {
 }
 
 /// The connector's own condition against the types that it selects.
-fn selection(mapping: &Mapping, when: &Expression, span: Span, diagnostics: &mut Vec<Diagnostic>) {
+fn selection(mapping: &Mapping, when: &Expression, node: &Node, diagnostics: &mut Vec<Diagnostic>) {
     let Some(catalogue) = mapping.target.catalogue else {
         return;
     };
@@ -108,15 +109,16 @@ fn selection(mapping: &Mapping, when: &Expression, span: Span, diagnostics: &mut
         .iter()
         .filter(|event| mapping.selects(&event.name))
         .collect();
-    let fields: Vec<FieldUse> = when
-        .fields()
-        .into_iter()
-        .map(|dotted| FieldUse { dotted, span })
-        .collect();
     let mut uses = check::FieldUses::default();
-    uses.add(&fields, &types);
+    uses.add(&condition::fields(when, node), &types);
     uses.check(diagnostics);
-    check::check_when(when, span, &types, "`when` of this connector", diagnostics);
+    check::check_when(
+        when,
+        node.span,
+        &types,
+        "`when` of this connector",
+        diagnostics,
+    );
 }
 
 fn read(
@@ -236,10 +238,44 @@ fn without_consequences(diagnostics: &mut Vec<Diagnostic>) {
         diagnostics.retain(|one| {
             !matches!(
                 one.code,
-                "missing-on" | "no-outcome" | "unknown-template" | "unknown-table"
+                "missing-on"
+                    | "no-outcome"
+                    | "unknown-template"
+                    | "unknown-table"
+                    | "missing-member"
             )
         });
     }
+    one_import(diagnostics);
+}
+
+/// The first place that needs an import which is not there tells it for all of its file.
+fn one_import(diagnostics: &mut Vec<Diagnostic>) {
+    let key = |one: &Diagnostic| {
+        let is_import = one.label.contains("`import: [");
+        one.span
+            .filter(|_| is_import)
+            .map(|span| (span, (span.file, one.label.clone())))
+    };
+    let mut first: HashMap<(FileId, String), (Span, usize)> = HashMap::new();
+    for (span, need) in diagnostics.iter().filter_map(key) {
+        let (earliest, count) = first.entry(need).or_insert((span, 0));
+        *earliest = span.min(*earliest);
+        *count += 1;
+    }
+    diagnostics.retain_mut(|one| {
+        let Some((span, need)) = key(one) else {
+            return true;
+        };
+        let (earliest, count) = first[&need];
+        if count > 1 {
+            one.notes.push(match count - 1 {
+                1 => "one more place in this file needs it".to_owned(),
+                more => format!("{more} more places in this file need it"),
+            });
+        }
+        span == earliest
+    });
 }
 
 /// A template is read once for each rule that uses it; its mistakes are said once.
@@ -289,32 +325,43 @@ fn compile_set(
         .collect();
     let mut resolver = merge::Resolver::new(&templates, omitted);
     let mut used_tables = HashSet::new();
-    let mut uses = check::FieldUses::default();
+    let (mut uses, mut texts) = (check::FieldUses::default(), check::FieldUses::default());
     let mut omits = Vec::new();
     let mut rules = Vec::new();
+    // What can be said of their documents depends on what is missing.
+    let (mut partial, mut doubtful) = (HashSet::new(), HashSet::new());
     for part in &set.rules {
         let node = merged(part, merge::merge_rule, &mut resolver.omitted);
         if node.as_map().is_none() {
             continue;
         }
         let node = resolver.resolve(&node, diagnostics);
-        let mut compiler = Compiler {
-            tables: &tables,
-            diagnostics,
-            fields: Vec::new(),
-            omits: Vec::new(),
-            used_tables: HashSet::new(),
-            item_is_known: false,
-        };
+        if merge::is_partial(&node) {
+            partial.insert(part.name.as_str());
+        }
+        let mut compiler = Compiler::new(&tables, diagnostics);
         let rule = compile_rule(part, &node, &set.rules, &mut compiler);
+        if is_doubtful(part) {
+            let place = part.top().span;
+            let is_lack = |one: &Diagnostic| matches!(one.code, "missing-on" | "no-outcome");
+            compiler
+                .diagnostics
+                .retain(|one| !is_lack(one) || one.span != Some(place));
+            doubtful.insert(part.name.as_str());
+        }
         let fields = std::mem::take(&mut compiler.fields);
+        let named = std::mem::take(&mut compiler.texts);
         used_tables.extend(std::mem::take(&mut compiler.used_tables));
         omits.append(&mut compiler.omits);
+        let types = match (&rule, target.catalogue) {
+            (Some(rule), Some(catalogue)) => check::types_of(rule, catalogue),
+            _ => Vec::new(),
+        };
+        uses.add(&fields, &types);
+        texts.add(&named, &types);
         let Some(rule) = rule else { continue };
         if let Some(catalogue) = target.catalogue {
             check::unknown_types(&rule, catalogue, diagnostics);
-            let types = check::types_of(&rule, catalogue);
-            uses.add(&fields, &types);
             if let Some(when) = &rule.when {
                 // A glob may well be narrowed by a field that not all of its types have.
                 let named: Vec<&EventType> = types
@@ -331,15 +378,17 @@ fn compile_set(
     // Otherwise as they came: the order among each other stays.
     rules.sort_by_key(|rule| !rule.is_first);
     uses.check(diagnostics);
+    check::texts(&texts, diagnostics);
     let personal = PersonalData::new(&options.personal, target.catalogue, diagnostics);
     let ends = check::Ends {
         catalogue: target.catalogue,
         spec: target.document,
         personal: &personal,
         when: options.when.as_ref(),
+        partial: &partial,
     };
     check::documents(&rules, ends, diagnostics);
-    check::unreachable(&rules, target.catalogue, diagnostics);
+    check::unreachable(&rules, target.catalogue, &doubtful, diagnostics);
     // What no rule uses is read as well: a mistake in it would wait there for its first user.
     let used_templates = resolver.used.clone();
     for part in &set.templates {
@@ -348,16 +397,13 @@ fn compile_set(
         }
         if let Some(node) = templates.get(&part.name) {
             let node = resolver.resolve(node, diagnostics);
-            let mut compiler = Compiler {
-                tables: &tables,
-                diagnostics,
-                fields: Vec::new(),
-                omits: Vec::new(),
-                used_tables: HashSet::new(),
-                item_is_known: true,
-            };
+            let mut compiler = Compiler::new(&tables, diagnostics);
+            compiler.item_is_known = true;
             compiler.expr(&node, &part.name);
-            used_tables.extend(compiler.used_tables);
+            used_tables.extend(std::mem::take(&mut compiler.used_tables));
+            let mut texts = check::FieldUses::default();
+            texts.add(&std::mem::take(&mut compiler.texts), &[]);
+            check::texts(&texts, diagnostics);
         }
     }
     let has_errors = crate::diagnostics::has_errors(diagnostics);
@@ -381,6 +427,16 @@ fn compile_set(
     (rules, personal)
 }
 
+/// Whether a rule has a key that nobody knows: it may be one of those that it lacks.
+fn is_doubtful(part: &Part) -> bool {
+    part.layers.iter().any(|layer| {
+        let entries = layer.node.as_map().unwrap_or_default();
+        entries
+            .iter()
+            .any(|entry| !syntax::RULE_KEYS.contains(&entry.key.as_str()))
+    })
+}
+
 fn compile_rule(
     part: &Part,
     node: &Node,
@@ -399,15 +455,15 @@ fn compile_rule(
                 Diagnostic::error(
                     "missing-on",
                     top.span,
-                    "this rule says not which events it is on",
+                    "this rule does not say which events it is for",
                 )
                 .label(match nearest(&part.name, imported) {
                     Some(name) => format!("did you mean to lay it over `{name}`?"),
-                    None => match super::sets::with_rule(&part.name) {
-                        Some(set) => format!(
-                            "to change the rule of this name, say `import: [builtin:{set}]` at the top"
-                        ),
-                        None => "add `on: a.type.or.*`".to_owned(),
+                    None => match import_of("rules", &part.name) {
+                        hint if hint.is_empty() => {
+                            "add `on:` with event types, or a pattern such as `orders.*`".to_owned()
+                        }
+                        hint => hint,
                     },
                 }),
             );
@@ -419,18 +475,14 @@ fn compile_rule(
         .get("when")
         .filter(|node| !merge::is_omit(node) && node.as_str().is_some())
     {
-        Some(when) => {
-            let expression = compiler.condition(when);
-            if let Some(expression) = &expression {
-                compiler
-                    .fields
-                    .extend(expression.fields().into_iter().map(|dotted| FieldUse {
-                        dotted,
-                        span: when.span,
-                    }));
+        // The outcome is read all the same: it may have mistakes of its own.
+        Some(when) => match compiler.condition(when) {
+            Some(expression) => Some(expression),
+            None => {
+                compiler.action(node, top.span);
+                return None;
             }
-            Some(expression?)
-        }
+        },
         None => None,
     };
     let text = |key: &str| node.get(key).and_then(Node::as_str).map(str::to_owned);

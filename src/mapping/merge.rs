@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::sets::import_of;
 use crate::diagnostics::{Diagnostic, Entry, Kind, Node, Span, did_you_mean};
 
 /// Keys that stand among the members of a plain object.
@@ -25,6 +26,17 @@ pub fn is_plain(node: &Node) -> bool {
 /// Whether a node is `{$omit: true}`.
 pub fn is_omit(node: &Node) -> bool {
     matches!(node.as_map(), Some([entry]) if entry.key == "$omit" && matches!(entry.value.kind, Kind::Bool(true)))
+}
+
+/// Whether a resolved node lacks a template: its `$extends` was left in it.
+pub fn is_partial(node: &Node) -> bool {
+    match &node.kind {
+        Kind::List(items) => items.iter().any(is_partial),
+        Kind::Map(entries) => entries.iter().any(|entry| {
+            entry.key == "$extends" || entry.key != "$const" && is_partial(&entry.value)
+        }),
+        _ => false,
+    }
 }
 
 /// Places of the `{$omit: true}` that took something out.
@@ -119,15 +131,7 @@ impl<'a> Resolver<'a> {
 
     /// The node with all `$extends` in it replaced.
     pub fn resolve(&mut self, node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Node {
-        self.nodes += 1;
-        if self.nodes > NODES_MAX {
-            if self.nodes == NODES_MAX + 1 {
-                diagnostics.push(Diagnostic::error(
-                    "too-large",
-                    node.span,
-                    format!("with all templates put in, there are more than {NODES_MAX} values"),
-                ));
-            }
+        if !self.count(1, node.span, diagnostics) {
             return Node {
                 span: node.span,
                 kind: Kind::Null,
@@ -146,6 +150,20 @@ impl<'a> Resolver<'a> {
             Kind::Map(entries) => self.map(node, entries, diagnostics),
             _ => node.clone(),
         }
+    }
+
+    /// Take in some values; false when they are too many, which is told once.
+    fn count(&mut self, nodes: usize, span: Span, diagnostics: &mut Vec<Diagnostic>) -> bool {
+        let before = self.nodes;
+        self.nodes = before.saturating_add(nodes);
+        if before <= NODES_MAX && self.nodes > NODES_MAX {
+            diagnostics.push(Diagnostic::error(
+                "too-large",
+                span,
+                format!("with all templates put in, there are more than {NODES_MAX} values"),
+            ));
+        }
+        self.nodes <= NODES_MAX
     }
 
     fn map(&mut self, node: &Node, entries: &[Entry], diagnostics: &mut Vec<Diagnostic>) -> Node {
@@ -188,8 +206,14 @@ impl<'a> Resolver<'a> {
         }
         let names = super::syntax::texts(&extends.value, "`$extends`", diagnostics);
         let mut base: Option<Node> = None;
+        let mut here = here;
         for (name, span) in names {
             let Some(template) = self.template(&name, span, diagnostics) else {
+                if let Kind::Map(own) = &mut here.kind
+                    && own.iter().all(|entry| entry.key != "$extends")
+                {
+                    own.push(extends.clone());
+                }
                 continue;
             };
             base = Some(match base {
@@ -223,7 +247,10 @@ impl<'a> Resolver<'a> {
             return None;
         }
         if let Some(done) = self.done.get(name) {
-            return done.clone();
+            let done = done.clone();
+            // Each use is values of its own.
+            let nodes = done.as_ref().map_or(0, Node::size);
+            return done.filter(|_| self.count(nodes, span, diagnostics));
         }
         let Some(template) = self.templates.get(name) else {
             diagnostics.push(
@@ -232,10 +259,12 @@ impl<'a> Resolver<'a> {
                     span,
                     format!("there is no template `{name}`"),
                 )
-                .label(did_you_mean(
-                    name,
-                    self.templates.keys().map(String::as_str),
-                )),
+                .label(
+                    match did_you_mean(name, self.templates.keys().map(String::as_str)) {
+                        hint if hint.is_empty() => import_of("templates", name),
+                        hint => hint,
+                    },
+                ),
             );
             return None;
         };

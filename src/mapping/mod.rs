@@ -6,6 +6,7 @@
 //! | `import` | which files, and how they lie over one another |
 //! | `merge` | `import` and `$extends` |
 //! | `compile` | trees become plans; every path, expression, conversion read |
+//! | `condition` | an expression at its place, and what to write where it is none |
 //! | `kinds` | what a value may be before any event is there |
 //! | `check` | plans against catalogue, documents and one another |
 //! | `load` | all of the above, in order |
@@ -26,6 +27,7 @@
 mod check;
 mod compile;
 mod compiled;
+mod condition;
 mod convert;
 mod evaluate;
 mod explain;
@@ -54,10 +56,11 @@ use std::path::PathBuf;
 use sluice_sdk::DocumentSpec;
 use sluice_sdk::catalogue::Catalogue;
 
-use crate::diagnostics::Span;
+use crate::diagnostics::{Node, Span};
 
 pub use self::compile::OPERATORS;
 pub use self::compiled::Mapper;
+pub use self::condition::read as read_condition;
 pub use self::convert::ROWS as CONVERSIONS;
 pub use self::exposure::Exposure;
 pub use self::expression::Expression;
@@ -67,6 +70,7 @@ pub use self::outcome::{
     Explained, Field, LookedAt, Mapped, MappedDocument, Output, Read, RuleInfo, Stopped,
 };
 pub use self::personal::{PersonalRules, Treatment};
+pub use self::plan::TypePattern;
 pub use self::ready::rule_for;
 pub use self::run::{Mapping, NOT_OPTED_IN};
 pub use self::sets::{builtin_sets, made_for};
@@ -102,8 +106,8 @@ pub struct Options {
     pub when: Option<Expression>,
     /// Put behind every identity.
     pub identity_suffix: Option<String>,
-    /// Place of `when`.
-    pub when_place: Option<Span>,
+    /// `when` as it stands in the config.
+    pub when_place: Option<Node>,
     /// What rules may see of personal fields.
     pub personal: PersonalRules,
     /// Whether the documents go to the sink as they are: a connector's do, those of mappings that

@@ -65,6 +65,16 @@ pub fn is_like_path(text: &str) -> bool {
             .is_some_and(|rest| rest.starts_with(char::is_alphabetic))
 }
 
+/// Whether a text without `$` has the form of a path: names behind one another, no white space.
+pub fn is_dotted(text: &str) -> bool {
+    let begins = |text: &str| text.starts_with(|first: char| first.is_alphabetic() || first == '_');
+    begins(text)
+        && text.contains('.')
+        && !text.contains(char::is_whitespace)
+        && Path::parse(&format!("$.{text}"))
+            .is_ok_and(|path| path.dotted().is_some_and(|dotted| dotted.contains('.')))
+}
+
 /// The path with names in brackets that cannot stand after a dot, if that makes it valid.
 pub fn bracketed(text: &str) -> Option<String> {
     let mut made = String::new();

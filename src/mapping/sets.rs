@@ -47,17 +47,17 @@ pub fn made_for(set: &str) -> (Option<String>, Option<String>) {
     found
 }
 
-/// A set that has a rule of this name; overlays do not count.
-pub fn with_rule(name: &str) -> Option<&'static str> {
-    let has_it = |root: Node| {
-        root.get("rules")
-            .and_then(|rules| rules.get(name))
-            .is_some()
-    };
+/// What to import for a part (`rules`, `templates`, `tables`) of this name, or nothing. Overlays do
+/// not count.
+pub fn import_of(part: &str, name: &str) -> String {
+    let has_it = |root: Node| root.get(part).and_then(|named| named.get(name)).is_some();
     sluice_sdk::mapping_sets()
         .into_iter()
-        .map(|set| set.name)
-        .find(|set| trees(set).any(has_it))
+        .find(|set| trees(set.name).any(has_it))
+        .map_or_else(String::new, |set| {
+            let name = set.name;
+            format!("a built-in set has it: say `import: [builtin:{name}]` at the top")
+        })
 }
 
 /// The files that lie directly in a set, read.

@@ -4,7 +4,8 @@
 //! templates, paths) comes later.
 
 use super::merge::is_omit;
-use crate::diagnostics::{Allows, Diagnostic, Entry, Kind, Node, Span, did_you_mean};
+pub use crate::diagnostics::unknown_key;
+use crate::diagnostics::{Allows, Diagnostic, Entry, Kind, Node, Span, mend_keys};
 
 /// A named part of a file.
 #[derive(Debug, Clone)]
@@ -59,17 +60,6 @@ pub const RULE_KEYS: &[&str] = &[
     "allow",
 ];
 
-/// A key that does not belong where it stands.
-pub fn unknown_key(entry: &Entry, known: &[&str], place: &str) -> Diagnostic {
-    Diagnostic::error(
-        "unknown-key",
-        entry.key_span,
-        format!("{place} has no key `{}`", entry.key),
-    )
-    .label(did_you_mean(&entry.key, known.iter().copied()))
-    .note(format!("known here: {}", known.join(", ")))
-}
-
 /// A value of the wrong type.
 pub fn wrong_type(node: &Node, what: &str, expected: &str) -> Diagnostic {
     Diagnostic::error(
@@ -83,6 +73,7 @@ pub fn wrong_type(node: &Node, what: &str, expected: &str) -> Diagnostic {
 pub fn module(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Module {
     let mut module = Module::default();
     let mut node = node.clone();
+    mend(&mut node, diagnostics);
     take_allows(&mut node, &mut module.allows, diagnostics);
     let node = &node;
     let Some(entries) = node.as_map() else {
@@ -135,6 +126,21 @@ pub fn module(node: &Node, diagnostics: &mut Vec<Diagnostic>) -> Module {
         );
     }
     module
+}
+
+/// Misspelt keys of the file and of its rules, read as what they were meant to be.
+fn mend(file: &mut Node, diagnostics: &mut Vec<Diagnostic>) {
+    mend_keys(file, KEYS, "a mapping file", diagnostics);
+    let Kind::Map(parts) = &mut file.kind else {
+        return;
+    };
+    for part in parts.iter_mut().filter(|part| part.key == "rules") {
+        if let Kind::Map(rules) = &mut part.value.kind {
+            for rule in rules {
+                mend_keys(&mut rule.value, RULE_KEYS, "a rule", diagnostics);
+            }
+        }
+    }
 }
 
 /// Take `$allow` out of everything that is language, and read `allow` of the file and of rules.

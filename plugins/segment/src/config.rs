@@ -186,8 +186,13 @@ fn web_address(key: &str, text: &str) -> Result<Url, ConfigError> {
         .as_ref()
         .map_or(!text.contains("://"), |url| !url.has_host())
     {
+        let with_scheme = format!("http://{text}");
+        let example = match Url::parse(&with_scheme) {
+            Ok(_) => with_scheme,
+            Err(_) => "https://events.example.com".to_owned(),
+        };
         return Err(wrong(&format!(
-            "expected an address that begins with https:// or http://, such as http://{text}"
+            "expected an address that begins with https:// or http://, such as {example}"
         )));
     }
     let url = url.map_err(|error| {

@@ -127,6 +127,7 @@ fn compare_all(
     new: &Mapping,
     differences: &mut Differences<'_>,
 ) -> Result<(), String> {
+    mappings::tell_unknown_types(&args.include, new.target().catalogue);
     if args.events.is_empty() {
         let catalogue = new.target().catalogue.or_else(|| catalogues().next());
         let Some(catalogue) = catalogue else {

@@ -8,7 +8,7 @@ use super::super::model::{ConnectorConfig, ConnectorKeys, SinkConfig, SourceConf
 use super::super::shape::Section;
 use super::super::{Mode, schema};
 use super::{Loader, accept, escape, report_setting};
-use crate::diagnostics::{Allows, Diagnostic, Entry, Node, did_you_mean};
+use crate::diagnostics::{Allows, Diagnostic, Entry, Kind, Node, did_you_mean};
 use crate::mapping::PersonalRules;
 
 /// What stands for a plugin that is not linked where only the rest of a config matters.
@@ -157,7 +157,7 @@ impl Loader<'_> {
             contacts: keys.contact.0,
             source: keys.source,
             events: keys.events,
-            when: keys.when.map(|text| (text, place("when"))),
+            when: keys.when.map(|text| filled(text, entry, "when")),
             mappings,
             unmapped: keys.unmapped,
             message_id: keys.message_id,
@@ -242,5 +242,20 @@ impl Loader<'_> {
             .note(linked),
         );
         None
+    }
+}
+
+/// A text at the place of its key; what came from the environment does not stand there.
+fn filled(text: String, entry: &Entry, key: &str) -> Node {
+    let written = entry.value.get(key);
+    if let Some(node) = written.filter(|node| node.as_str() == Some(&text)) {
+        return node.clone();
+    }
+    Node {
+        span: written.map_or(entry.key_span, |node| node.span),
+        kind: Kind::Text {
+            value: text,
+            inset: None,
+        },
     }
 }

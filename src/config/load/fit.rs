@@ -85,7 +85,7 @@ impl Loader<'_> {
                     Diagnostic::warning(
                         "unknown-event-type",
                         node.span,
-                        format!("no event type of {} is `{pattern}`", source.plugin.name),
+                        format!("{} has no event type `{pattern}`", source.plugin.name),
                     )
                     .label(nearest(pattern, names).map_or_else(
                         || "fine if it is new or your own".to_owned(),
@@ -128,7 +128,7 @@ impl Loader<'_> {
             "no-connectors"
         };
         self.diagnostics.push(
-            Diagnostic::error(code, entry.key_span, format!("there is no {kind} in it"))
+            Diagnostic::error(code, entry.key_span, format!("this config has no {kind}"))
                 .label(format!("give at least one {kind} a name and its settings")),
         );
     }

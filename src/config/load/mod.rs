@@ -12,7 +12,7 @@ use sluice_sdk::{ConfigError, PathStep, Secret, typed};
 
 use super::model::{Config, ConfigKeys};
 use super::shape::Section;
-use super::{Mode, overlap, placeholders, schema, secrets, shape, weak_secrets};
+use super::{Mode, mend, overlap, placeholders, schema, secrets, shape, weak_secrets};
 use crate::diagnostics::{
     Allows, Diagnostic, Entry, FileKind, Files, Kind, Node, Span, has_errors, other_kind,
     parse_yaml, read_text,
@@ -40,16 +40,19 @@ pub fn load(
                     typed("init FOLDER")
                 )
             });
-            diagnostics.push((*problem).label(hint.unwrap_or_default()));
+            diagnostics.push(match hint {
+                Some(hint) if problem.label.is_empty() => (*problem).label(hint),
+                _ => *problem,
+            });
             return None;
         }
     };
     let file = files.add(path.display().to_string(), Some(path), text);
-    let root = match parse_yaml(file, files) {
+    let mut root = match parse_yaml(file, files) {
         Ok(root) => root,
         Err(error) => {
             secrets::hide_in_text(file, files);
-            diagnostics.push(*error);
+            diagnostics.push(without_secret(*error, files));
             return None;
         }
     };
@@ -68,13 +71,15 @@ pub fn load(
         diagnostics.push(problem);
         return None;
     }
-    let secrets = secrets::find(&root);
+    let mut found = Vec::new();
+    let written = root.clone();
+    let mended = mend::mend(&mut root, mode, &mut found);
+    let secrets = secrets::find(&root, &written, &mended);
     secrets::hide(&secrets, files);
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let mut found = Vec::new();
     let config = Loader {
         root: &root,
         mode,
@@ -90,6 +95,19 @@ pub fn load(
     let is_good = !has_errors(&found);
     diagnostics.append(&mut found);
     config.filter(|_| is_good)
+}
+
+/// What to write instead repeats the value; beside one that is hidden it does not.
+fn without_secret(error: Diagnostic, files: &Files) -> Diagnostic {
+    let is_hidden = error.span.is_some_and(|span| {
+        let (line, _) = files.position(span.file, span.start);
+        files.shown_line(span.file, line) != files.line(span.file, line)
+    });
+    if is_hidden && !error.label.is_empty() {
+        return error
+            .label("put the value in quotes, or see that each bracket and quote is closed");
+    }
+    error
 }
 
 /// Secrets in files that cannot be read: told at the start, not by the first request that needs one.

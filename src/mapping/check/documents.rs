@@ -4,9 +4,9 @@ use serde_json::Value;
 use sluice_sdk::{DocumentKind, DocumentSpec};
 
 use super::wants::Wants;
-use crate::diagnostics::{Diagnostic, did_you_mean, nearest};
-use crate::mapping::paths::is_like_path;
+use crate::diagnostics::{Diagnostic, Span, did_you_mean, nearest};
 use crate::mapping::plan::{Expr, Object, Rule};
+use crate::mapping::sets::import_of;
 
 /// Something is wrong about the kind of a document; what else is, depends on it.
 pub struct Wrong;
@@ -52,7 +52,12 @@ pub fn document(
                 .label(if is_open {
                     "write it out: nobody knows what a spread will bring".to_owned()
                 } else {
-                    format!("one of {}", kind_names(spec))
+                    match import_of("rules", &rule.name) {
+                        hint if rule.depth > 0 || hint.is_empty() => {
+                            format!("one of {}", kind_names(spec))
+                        }
+                        hint => hint,
+                    }
                 }),
             );
             return Err(Wrong);
@@ -62,7 +67,7 @@ pub fn document(
                 match spec.kinds.iter().find(|kind| kind.name == name) {
                     Some(kind) => kind,
                     // A path was meant, as was said.
-                    None if is_like_path(name) => return Err(Wrong),
+                    None if said_as_path(diagnostics, found.span) => return Err(Wrong),
                     None => {
                         diagnostics.push(
                             Diagnostic::error(
@@ -104,6 +109,12 @@ pub fn document(
         }
     }
     Ok(Some(kind))
+}
+
+fn said_as_path(diagnostics: &[Diagnostic], span: Span) -> bool {
+    diagnostics
+        .iter()
+        .any(|one| one.code == "text-like-path" && one.span == Some(span))
 }
 
 /// Members that the sink refuses in any document. Gives the names they were meant to be, so that a

@@ -118,7 +118,7 @@ pub fn check_when(
 /// Where fields are named, with all types of all rules that come by there.
 #[derive(Default)]
 pub struct FieldUses<'c> {
-    uses: BTreeMap<(Span, String), Vec<&'c EventType>>,
+    pub(super) uses: BTreeMap<(Span, String, char), Vec<&'c EventType>>,
 }
 
 impl<'c> FieldUses<'c> {
@@ -127,7 +127,7 @@ impl<'c> FieldUses<'c> {
         for field in fields {
             let known = self
                 .uses
-                .entry((field.span, field.dotted.clone()))
+                .entry((field.span, field.dotted.clone(), field.root))
                 .or_default();
             for event in types {
                 if !known.iter().any(|one| one.name == event.name) {
@@ -139,7 +139,7 @@ impl<'c> FieldUses<'c> {
 
     /// A field is wrong where no type that comes by has it: a template serves many types.
     pub fn check(&self, diagnostics: &mut Vec<Diagnostic>) {
-        for ((span, dotted), types) in &self.uses {
+        for ((span, dotted, root), types) in &self.uses {
             if types.is_empty() || types.iter().any(|event| knows(event, dotted)) {
                 continue;
             }
@@ -154,7 +154,7 @@ impl<'c> FieldUses<'c> {
                 many => format!("any of the {} types that use it", many.len()),
             };
             let label = nearest(dotted, fields())
-                .map_or_else(String::new, |near| format!("did you mean `$.{near}`?"));
+                .map_or_else(String::new, |near| format!("did you mean `{root}.{near}`?"));
             let mut known: Vec<&str> = fields()
                 .filter(|path| {
                     path.rsplit_once('.').map(|(parent, _)| parent)

@@ -11,10 +11,12 @@ use crate::mapping::import::Part;
 use crate::mapping::merge::Omitted;
 use crate::mapping::plan::Rule;
 
-/// Rules that can never run, since an earlier one always takes their events.
+/// Rules that can never run, since an earlier one always takes their events. Of rules that are
+/// doubtful, nobody knows which events they take.
 pub fn unreachable(
     rules: &[Rule],
     catalogue: Option<&Catalogue>,
+    doubtful: &HashSet<&str>,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
     for (at, rule) in rules.iter().enumerate() {
@@ -25,13 +27,14 @@ pub fn unreachable(
                 .collect(),
             None => rule.on.iter().map(|pattern| pattern.text.clone()).collect(),
         };
-        if names.is_empty() {
+        if names.is_empty() || doubtful.contains(&*rule.name) {
             continue;
         }
         let catcher = |name: &str| {
             rules[..at].iter().find(|earlier| {
                 earlier.when.is_none()
                     && !earlier.goes_on
+                    && !doubtful.contains(&*earlier.name)
                     && earlier.on.iter().any(|pattern| pattern.matches(name))
             })
         };

@@ -487,7 +487,10 @@ impl Check<'_> {
         if is_unknown && let Some(only) = &only {
             known.extend(only.iter().map(|key| ((*key).to_owned(), Type::anything())));
         } else if is_unknown && !is_apart(prefix, want) {
-            return self.clash(span, "it may bring members that the sink takes otherwise");
+            return self.clash(
+                span,
+                "it may bring members that the sink takes in another form only",
+            );
         }
         for (key, mut found) in known {
             let Some(name) = name(&key) else { continue };

@@ -21,24 +21,25 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use self::operators::OPERATORS;
-use self::text::single_equals;
+use super::condition;
 use super::expression::Expression;
 use super::merge::{is_omit, is_plain};
-use super::paths::{Path, PathError, Root, bracketed, is_like_path, is_path};
+use super::paths::{Path, PathError, Root, bracketed, is_dotted, is_like_path, is_path};
 use super::plan::{Action, Expr, Member, Object};
-use super::syntax::wrong_type;
 use crate::diagnostics::{Diagnostic, Entry, Kind, Node, Span};
 
 /// Tables by name.
 pub type Tables = HashMap<String, Arc<HashMap<String, Value>>>;
 
-/// A place where a field of the event is named.
+/// A place where a field of the event is named, or seems to be.
 #[derive(Debug, Clone)]
 pub struct FieldUse {
-    /// Dotted place in the event.
+    /// Dotted place in the event; of a text, the text.
     pub dotted: String,
     /// Where it is named.
     pub span: Span,
+    /// What the path begins with there: `$`, or `@` in an expression.
+    pub root: char,
 }
 
 /// A place where something is taken out.
@@ -85,12 +86,29 @@ pub struct Compiler<'a> {
     pub diagnostics: &'a mut Vec<Diagnostic>,
     /// Fields named so far.
     pub fields: Vec<FieldUse>,
+    /// Texts that a path may be meant by.
+    pub texts: Vec<FieldUse>,
     /// Keys taken out so far.
     pub omits: Vec<OmitUse>,
     /// Tables asked for.
     pub used_tables: HashSet<String>,
     /// Inside `$each`, or in a template that may be used there.
     pub item_is_known: bool,
+}
+
+impl<'a> Compiler<'a> {
+    /// Nothing read yet.
+    pub fn new(tables: &'a Tables, diagnostics: &'a mut Vec<Diagnostic>) -> Self {
+        Self {
+            tables,
+            diagnostics,
+            fields: Vec::new(),
+            texts: Vec::new(),
+            omits: Vec::new(),
+            used_tables: HashSet::new(),
+            item_is_known: false,
+        }
+    }
 }
 
 impl Compiler<'_> {
@@ -138,7 +156,7 @@ impl Compiler<'_> {
             Diagnostic::error(
                 "no-outcome",
                 name_span,
-                "this rule says not what becomes of its events",
+                "this rule does not say what becomes of its events",
             )
             .label("add `emit`, `emit_each` or `skip`"),
         );
@@ -160,26 +178,14 @@ impl Compiler<'_> {
         Some(object)
     }
 
-    /// An expression of a text.
+    /// An expression of a text; of the event, its fields are named by it.
     pub fn condition(&mut self, node: &Node) -> Option<Expression> {
-        let Some(text) = node.as_str() else {
-            self.diagnostics
-                .push(wrong_type(node, "a condition", "a text: an expression"));
-            return None;
-        };
-        match Expression::parse(text) {
-            Ok(expression) => Some(expression),
-            Err(error) => {
-                match single_equals(text) {
-                    Some(at) => {
-                        let error = PathError { at, ..error };
-                        self.path_error("bad-expression", node, text, 0, &error, "use `==`");
-                    }
-                    None => self.path_error("bad-expression", node, text, 0, &error, "here"),
-                }
-                None
-            }
+        let expression = condition::read(node, self.diagnostics)?;
+        // In the items of an `$each`, `@` is the item.
+        if !self.item_is_known {
+            self.fields.extend(condition::fields(&expression, node));
         }
+        Some(expression)
     }
 
     fn path_error(
@@ -223,6 +229,7 @@ impl Compiler<'_> {
                     self.fields.push(FieldUse {
                         dotted,
                         span: node.text_part(offset, text.len()),
+                        root: '$',
                     });
                 }
                 Some(path)
@@ -244,16 +251,12 @@ impl Compiler<'_> {
                 self.path(node, value, 0).map_or(Expr::Unknown, Expr::Path)
             }
             Kind::Text { value, .. } => {
-                if is_like_path(value) {
-                    self.diagnostics.push(
-                        Diagnostic::warning(
-                            "text-like-path",
-                            node.span,
-                            "this is plain text; a path begins with `$.`",
-                        )
-                        .label(format!("did you mean `$.{}`?", &value[1..]))
-                        .note("use `{ $const: … }` for the text itself"),
-                    );
+                if is_like_path(value) || is_dotted(value) {
+                    self.texts.push(FieldUse {
+                        dotted: value.clone(),
+                        span: node.span,
+                        root: '$',
+                    });
                 }
                 Expr::Const(Value::String(value.clone()))
             }

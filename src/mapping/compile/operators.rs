@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::{Compiler, table_of};
-use crate::diagnostics::{Diagnostic, Entry, Kind, Node, did_you_mean};
+use crate::diagnostics::{Diagnostic, Entry, Kind, Node, did_you_mean, key_meant};
 use crate::mapping::merge::is_omit;
 use crate::mapping::paths::is_path;
 use crate::mapping::plan::{Expr, Operator, Policy, Source};
+use crate::mapping::sets;
 use crate::mapping::syntax::{unknown_key, wrong_type};
 
 const SOURCES: &[&str] = &["$from", "$const", "$lookup", "$text", "$if", "$each"];
@@ -28,7 +29,12 @@ impl Compiler<'_> {
                     unknown.key_span,
                     format!("there is no operator `{}`", unknown.key),
                 )
-                .label(did_you_mean(&unknown.key, OPERATORS.iter().copied()))
+                .label(if is_path(&unknown.key) {
+                    format!("a path stands without braces: `{}`", unknown.key)
+                } else {
+                    key_meant(&unknown.key, OPERATORS)
+                        .map_or_else(String::new, |meant| format!("did you mean `{meant}`?"))
+                })
                 .note("data that must not be read as language goes into `$const: …`"),
             );
             return Expr::Unknown;
@@ -73,7 +79,7 @@ impl Compiler<'_> {
                     "no-source",
                     span,
                     format!(
-                        "this says not where the value comes from; add one of {}",
+                        "this does not say where the value comes from; add one of {}",
                         SOURCES.join(", ")
                     ),
                 );
@@ -250,7 +256,12 @@ impl Compiler<'_> {
                                 table.span,
                                 format!("there is no table `{value}`"),
                             )
-                            .label(did_you_mean(value, self.tables.keys().map(String::as_str))),
+                            .label(
+                                match did_you_mean(value, self.tables.keys().map(String::as_str)) {
+                                    hint if hint.is_empty() => sets::import_of("tables", value),
+                                    hint => hint,
+                                },
+                            ),
                         );
                         return None;
                     }

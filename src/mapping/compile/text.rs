@@ -1,8 +1,8 @@
-//! What is written inside a text: the holes of `$text`, and slips in expressions.
+//! What is written inside a text: the holes of `$text`.
 
 use super::Compiler;
 use crate::diagnostics::{Diagnostic, Node};
-use crate::mapping::paths::is_path;
+use crate::mapping::paths::{Path, is_path};
 use crate::mapping::plan::TextPart;
 
 impl Compiler<'_> {
@@ -33,13 +33,19 @@ impl Compiler<'_> {
                 let lead = path.len() - path.trim_start().len();
                 let path = path.trim();
                 if !is_path(path) {
+                    let name = path.strip_prefix('$').unwrap_or(path);
+                    let label = match Path::parse(&format!("$.{name}")) {
+                        Ok(_) => format!("did you mean `{{$.{name}}}`?"),
+                        Err(_) => "a brace itself is written `{{`".to_owned(),
+                    };
                     self.diagnostics.push(
                         Diagnostic::error(
                             "not-a-path",
                             node.text_part(at + 1 + lead, path.len()),
                             "a path is expected in the braces, such as `{$.properties.url}`",
                         )
-                        .label("a brace itself is written `{{`"),
+                        .label(label)
+                        .note("a brace itself is written `{{`"),
                     );
                     return None;
                 }
@@ -59,29 +65,6 @@ impl Compiler<'_> {
         }
         Some(parts)
     }
-}
-
-/// Where an expression has a `=` that is no comparison, outside quotes.
-pub(super) fn single_equals(text: &str) -> Option<usize> {
-    let mut quote: Option<char> = None;
-    let mut escaped = false;
-    text.char_indices()
-        .filter(|(_, character)| {
-            match quote {
-                Some(_) if escaped => escaped = false,
-                Some(_) if *character == '\\' => escaped = true,
-                Some(open) if *character == open => quote = None,
-                Some(_) => {}
-                None if matches!(character, '\'' | '"') => quote = Some(*character),
-                None => return *character == '=',
-            }
-            false
-        })
-        .map(|(at, _)| at)
-        .find(|at| {
-            !text[..*at].ends_with(['=', '!', '<', '>'])
-                && !text[at + 1..].starts_with(['=', '~', '<', '>'])
-        })
 }
 
 /// Bytes up to the brace that closes a hole; braces in quotes do not count.

@@ -22,7 +22,7 @@ use sluice_sdk::EventPlaces;
 
 use super::{Mapping, Options, Reference, load};
 use crate::diagnostics::{
-    Diagnostic, FileKind, Files, Node, Span, did_you_mean, other_kind, parse_yaml,
+    Diagnostic, FileKind, Files, Node, Span, name_beside, other_kind, parse_yaml,
 };
 
 use self::file::Suite;
@@ -145,19 +145,11 @@ fn nothing_at(path: &Path) -> Diagnostic {
         let message = format!("there are no test files (*.test.yaml) at `{shown}`");
         return Diagnostic::global("no-tests", message);
     }
-    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
-    let entries = std::fs::read_dir(folder.unwrap_or(Path::new(".")));
-    let present: Vec<String> = entries
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
-        .collect();
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
     Diagnostic::global(
         "missing-file",
         format!("there is no file or folder `{shown}`"),
     )
-    .note(did_you_mean(&name, present.iter().map(String::as_str)))
+    .note(name_beside(path))
 }
 
 /// How much was checked.

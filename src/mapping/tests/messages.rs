@@ -29,7 +29,7 @@ fn wrong_files_give_one_message_each_at_its_place() {
         (rule("when: '@.id =='\n    skip: x"), "bad-expression", "5:19"),
         (rule("when: 'length(@.id)'\n    skip: x"), "bad-expression", "5:12"),
         (rule("when: '$.id == 1'\n    skip: x"), "bad-expression", "5:12"),
-        (rule("when: '@.idd'\n    skip: x"), "unknown-field", "5:11"),
+        (rule("when: '@.idd'\n    skip: x"), "unknown-field", "5:12"),
         ("version: 1\nrules: {r: {on: mail.Opne, skip: x}}".into(), "unknown-type", "2:17"),
         (emit("$.properties.email_adress"), "unknown-field", "5:43"),
         (emit("'$.a['"), "bad-path", "5:48"),
@@ -121,7 +121,7 @@ fn messages_say_what_to_write_instead() {
         ),
         (
             emit("a: $properties.x"),
-            "this is plain text; a path begins with `$.`",
+            "this is the text `$properties.x`; a path begins with `$.`",
             "did you mean `$.properties.x`?",
         ),
         (
@@ -152,7 +152,7 @@ fn messages_say_what_to_write_instead() {
         (
             emit("a: {$if: \"@.id = 'a'\", $then: 1}"),
             "this is not a valid expression (RFC 9535)",
-            "use `==`",
+            "write `==`",
         ),
         (
             emit("a: {$if: \"@.id == 'a=b' &&\", $then: 1}"),
@@ -186,11 +186,14 @@ fn a_rule_without_on_is_told_which_imported_rule_it_may_be_meant_for() {
             "mail_opend: {when: '@.id'}",
             "did you mean to lay it over `mail_opened`?",
         ),
-        ("other: {emit: {event: x}}", "add `on: a.type.or.*`"),
+        (
+            "other: {emit: {event: x}}",
+            "add `on:` with event types, or a pattern such as `orders.*`",
+        ),
         // Its neighbour here is none that it could lie over.
         (
             "others: {on: mail.Click, skip: x}, other: {skip: x}",
-            "add `on: a.type.or.*`",
+            "add `on:` with event types, or a pattern such as `orders.*`",
         ),
     ];
     let target = Target {
