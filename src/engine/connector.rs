@@ -28,7 +28,7 @@ const COMMIT_AFTER: Duration = Duration::from_millis(250);
 /// … or when this many events were settled since the last time.
 const COMMIT_EVENTS: usize = 20_000;
 /// Bytes of documents and their events, on their way or waiting for a batch; reading pauses above it.
-const WAITING_BYTES_MAX: usize = 10 << 20;
+const WAITING_BYTES_MAX: usize = 12 << 20;
 /// Bytes of dead letters that wait for a commit; above it they are committed at once.
 const DEAD_BYTES_MAX: usize = 4 << 20;
 /// Time that deliveries under way get at a stop.

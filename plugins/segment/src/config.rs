@@ -38,10 +38,10 @@ pub struct SegmentConfig {
     /// takes the same one plain, this is switched off for the rest of the run, with a warning.
     #[serde(default = "yes")]
     pub gzip: bool,
-    /// Requests at the same time. Default: 8; fewer while Segment does not take them. Segment takes about
+    /// Requests at the same time. Default: 10; fewer while Segment does not take them. Segment takes about
     /// 1,000 events a second and workspace.
     #[serde(default = "default_concurrency")]
-    #[schemars(range(min = 1, max = 64), example = 8)]
+    #[schemars(range(min = 1, max = 64), example = 10)]
     pub concurrency: usize,
     /// Seconds to wait for one answer, connection included. Default: 10, as Segment's own clients.
     #[serde(default = "default_timeout")]
@@ -79,7 +79,7 @@ fn yes() -> bool {
 }
 
 fn default_concurrency() -> usize {
-    8
+    10
 }
 
 fn default_timeout() -> u64 {

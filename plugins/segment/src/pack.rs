@@ -14,7 +14,7 @@ fn level() -> CompressionLvl {
     CompressionLvl::new(1).unwrap_or_default()
 }
 
-/// As many packers as there were requests at the same time.
+/// As many packers as have worked at the same time.
 #[derive(Default)]
 pub struct Packers(Mutex<Vec<Packer>>);
 

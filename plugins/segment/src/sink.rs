@@ -4,6 +4,7 @@
 //! what the status means. Only 2xx counts as delivered, and no redirect is followed: Segment's own
 //! Node client takes a 301 for a yes and loses everything behind such a proxy.
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use reqwest::{Client, redirect};
 use sluice_sdk::{
     Batch, Bytes, CheckError, ConfigError, Delivery, Limits, Outcome, Rejection, Sink,
 };
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::config::{SegmentConfig, is_loopback};
@@ -44,6 +46,9 @@ pub struct SegmentSink {
     look_up: Option<LookUp>,
     client: Mutex<Option<(Instant, Client)>>,
     packers: Arc<Packers>,
+    /// Turns at compressing: more at once than there are processors would only wait for each other,
+    /// each with a megabyte of buffers.
+    packing: Semaphore,
     gzip_is_on: AtomicBool,
     gzip_is_proven: AtomicBool,
     key_was_warned: AtomicBool,
@@ -68,6 +73,9 @@ impl SegmentSink {
             look_up: config.look_up_url()?.map(LookUp::new),
             client: Mutex::new(None),
             packers: Arc::default(),
+            packing: Semaphore::new(
+                std::thread::available_parallelism().map_or(2, NonZeroUsize::get),
+            ),
             gzip_is_on: AtomicBool::new(config.gzip),
             gzip_is_proven: AtomicBool::new(false),
             key_was_warned: AtomicBool::new(false),
@@ -194,8 +202,11 @@ impl SegmentSink {
         }
         let (packers, same, key_there) =
             (Arc::clone(&self.packers), documents.clone(), key.to_owned());
-        let packed =
-            tokio::task::spawn_blocking(move || packers.pack(&same, sent_at, &key_there)).await;
+        let packed = {
+            // Never closed.
+            let _turn = self.packing.acquire().await;
+            tokio::task::spawn_blocking(move || packers.pack(&same, sent_at, &key_there)).await
+        };
         let Ok(Some(packed)) = packed else {
             return plain().await;
         };
