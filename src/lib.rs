@@ -24,6 +24,7 @@ pub mod engine;
 pub mod journal;
 pub mod mapping;
 pub mod observe;
+pub mod wording;
 
 /// The whole program, for `main` of this and of custom distributions.
 pub fn main() -> std::process::ExitCode {

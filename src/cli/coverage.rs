@@ -11,6 +11,7 @@ use sluice_sdk::catalogue::EventType;
 use super::mappings::{Choice, catalogues};
 use super::output::{self, Shape};
 use crate::mapping::{Mapped, Mapping, Output, rule_for};
+use crate::wording::number;
 
 /// Show each event type of the source with the rule on it, what it becomes, and which of its fields
 /// go nowhere.
@@ -92,7 +93,7 @@ pub fn run(args: &Args) -> ExitCode {
             }
             output::print(&format!(
                 "\n{} of {}, {unmapped} without a rule{}\n",
-                output::number(total, "event type"),
+                number(total, "event type"),
                 catalogue.version,
                 match unmapped {
                     0 => "",

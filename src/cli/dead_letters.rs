@@ -23,6 +23,7 @@ use crate::engine::dead_letters::{
 };
 use crate::engine::replay::{Answer, LettersOrder};
 use crate::journal::DeadLetterKey;
+use crate::wording::number;
 
 /// Columns of the reason in a list.
 const DETAIL_CHARS: usize = 100;
@@ -323,7 +324,7 @@ fn list(config: &Config, filter: &Filter, format: Shape) -> Result<ExitCode, Str
     })?;
     match format {
         Shape::Json => output::print(&output::json(&json!({"letters": found}))),
-        Shape::Human => output::tell(&format!("{}\n", output::number(count, "dead letter"))),
+        Shape::Human => output::tell(&format!("{}\n", number(count, "dead letter"))),
     }
     Ok(output::good())
 }
@@ -446,9 +447,8 @@ fn show_dropped(dropped: &Dropped, format: Shape) {
         true => "would be dropped",
         false => "dropped",
     };
-    let count = usize::try_from(dropped.count).unwrap_or(usize::MAX);
     output::tell(&format!(
         "{} {what}\n",
-        output::number(count, "dead letter")
+        number(dropped.count, "dead letter")
     ));
 }

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use crate::diagnostics::{Diagnostic, Files, Format, Severity, has_errors, render};
+use crate::wording::number;
 
 /// All went well.
 pub fn good() -> ExitCode {
@@ -121,15 +122,6 @@ pub fn report(
         problems()
     } else {
         good()
-    }
-}
-
-/// `1 error`, `2 errors`.
-pub fn number(count: usize, what: &str) -> String {
-    if count == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{count} {what}s")
     }
 }
 

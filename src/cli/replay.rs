@@ -17,6 +17,7 @@ use super::output::{self, Shape};
 use crate::clock::Clock;
 use crate::config::{Config, Period};
 use crate::engine::replay::{JournalOrder, Origin, Phase, ReplayStatus};
+use crate::wording::number;
 
 /// Send events of the journal through a connector once more, as a stream of its own beside the live
 /// one. The running process does it; when none runs, this command does.
@@ -136,7 +137,7 @@ fn list(config: &Config, format: Shape) -> Result<ExitCode, String> {
             for replay in &replays {
                 output::print(&format!("{}\n", line(replay)));
             }
-            output::tell(&format!("{}\n", output::number(replays.len(), "replay")));
+            output::tell(&format!("{}\n", number(replays.len(), "replay")));
         }
     }
     Ok(output::good())

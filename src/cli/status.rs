@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::engine::dead_letters::LettersStatus;
 use crate::engine::read_status;
 use crate::engine::status::{Balance, ConfigStatus, ConnectorStatus, SourceStatus, Status};
+use crate::wording::number;
 
 /// How the status is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -213,10 +214,6 @@ fn second(time: &str) -> String {
         Some((seconds, _)) => format!("{seconds}Z"),
         None => time.to_owned(),
     }
-}
-
-fn number(count: u64, what: &str) -> String {
-    output::number(usize::try_from(count).unwrap_or(usize::MAX), what)
 }
 
 /// Nothing for a process that does not run.

@@ -13,6 +13,7 @@ use crate::diagnostics::{Diagnostic, FileKind, Files, Format, has_errors};
 use crate::engine::prepare::{Prepared, PreparedConnector, prepare};
 use crate::mapping::Options;
 use crate::mapping::testing::{Checked, check_tests};
+use crate::wording::number;
 
 /// Check a config with its mappings and their tests, or mappings alone. Needs no network and no secrets.
 ///
@@ -109,7 +110,7 @@ fn check_mapping(
 ) -> Option<String> {
     let references = [path.to_owned()];
     let mapping = mappings::load(&references, None, Options::default(), files, diagnostics)?;
-    let rules = output::number(mapping.rules().len(), "rule");
+    let rules = number(mapping.rules().len(), "rule");
     let roots = match Path::new(path).is_dir() {
         true => vec![PathBuf::from(path).into()],
         false => Vec::new(),
@@ -121,7 +122,7 @@ fn check_test(path: &str, files: &mut Files, diagnostics: &mut Vec<Diagnostic>) 
     let checked = check_tests(&[PathBuf::from(path).into()], files, diagnostics);
     Some(format!(
         "{}, not run; {} runs what is in it",
-        output::number(checked.cases, "case"),
+        number(checked.cases, "case"),
         typed(&format!("test {path}"))
     ))
 }
@@ -133,8 +134,8 @@ fn tests(checked: &Checked, command: &str) -> String {
     }
     format!(
         "\n  tests: {} in {}, read but not run; {} runs them",
-        output::number(checked.cases, "case"),
-        output::number(checked.files, "file"),
+        number(checked.cases, "case"),
+        number(checked.files, "file"),
         typed(command)
     )
 }
@@ -148,7 +149,7 @@ fn check_config(
     let Prepared {
         config, connectors, ..
     } = prepare(path, Mode::Validate, &env, files, diagnostics)?;
-    let rules = connectors
+    let rules: usize = connectors
         .iter()
         .map(|connector| connector.mapping.rules().len())
         .sum();
@@ -158,9 +159,9 @@ fn check_config(
         .collect();
     let counts = format!(
         "{}, {}, {}",
-        output::number(config.sources.len(), "source"),
-        output::number(config.connectors.len(), "connector"),
-        output::number(rules, "rule")
+        number(config.sources.len(), "source"),
+        number(config.connectors.len(), "connector"),
+        number(rules, "rule")
     );
     let followed = Followed::whole(path, config);
     let checked = check_tests(&test::of_config(&followed), files, diagnostics);
@@ -184,6 +185,6 @@ fn line(connector: &ConnectorConfig, prepared: &PreparedConnector) -> String {
         connector.source,
         connector.sink.plugin.name,
         mappings.join(", "),
-        output::number(prepared.mapping.rules().len(), "rule")
+        number(prepared.mapping.rules().len(), "rule")
     )
 }

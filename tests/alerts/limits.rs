@@ -146,15 +146,15 @@ async fn dead_letters_are_told_before_they_leave_and_when_they_have_left() {
     let soon = world.mail.gets("dead letters will be LOST soon").await;
     for part in [
         "braze-to-segment",
-        "Held   1 dead letters",
+        "Held   1 dead letter",
         "`journal.dead_letters.retain`",
         "dead-letters export --connector braze-to-segment",
         "Lost?  Not yet.",
     ] {
         assert!(soon.text.contains(part), "{part}: {}", soon.text);
     }
-    let gone = world.mail.gets("1 dead letters are LOST").await;
-    assert!(gone.text.contains("Yes, 1 dead letters"), "{}", gone.text);
+    let gone = world.mail.gets("1 dead letter is LOST").await;
+    assert!(gone.text.contains("Yes, 1 dead letter,"), "{}", gone.text);
     assert_eq!(sluice.stop(), Some(0));
     let status: Value = support::status(&world.config);
     let left = &status["dead_letters"]["braze-to-segment"]["expired"];

@@ -47,7 +47,7 @@ async fn every_contact_hears_of_a_hold_of_its_end_and_of_dead_letters() {
     assert!(well.text.contains("Lost?"), "{}", well.text);
 
     feed(&sluice, vec![event("c", 40_000)]).await;
-    let dead = world.mail.gets("1 new dead letters").await;
+    let dead = world.mail.gets("1 new dead letter").await;
     assert!(dead.text.contains("1 x too-large"), "{}", dead.text);
     let command = "sluice dead-letters list --connector braze-to-segment --config ";
     assert!(dead.text.contains(command), "{}", dead.text);
@@ -70,7 +70,7 @@ async fn a_restart_does_not_tell_the_same_hold_again() {
     eventually("both contacts have it", || world.mail.mails().len() == 2).await;
     // Its own end shows that the look after the last mail is over.
     feed(&sluice, vec![event("b", 40_000)]).await;
-    world.mail.gets("new dead letters").await;
+    world.mail.gets("new dead letter").await;
     eventually("both contacts have it", || world.mail.mails().len() == 4).await;
     // A second kind of news makes it certain that the first was kept: nothing waits at its end.
     assert_eq!(sluice.stop(), Some(0));
@@ -78,7 +78,7 @@ async fn a_restart_does_not_tell_the_same_hold_again() {
     let sluice = Sluice::start(&world.config);
     sluice.wait_for_line("held: ");
     feed(&sluice, vec!["{\"no\":\"event\"}".to_owned()]).await;
-    let told = world.mail.gets("source braze: 1 new dead letters").await;
+    let told = world.mail.gets("source braze: 1 new dead letter").await;
     let export = "dead-letters export --raw --connector source:braze";
     assert!(told.text.contains(export), "{}", told.text);
     assert!(!told.text.contains("replay"), "no rule can run on them");
@@ -103,7 +103,7 @@ async fn a_mail_server_that_is_unwell_delays_the_mail_and_nothing_else() {
     eventually("delivery goes on", || world.double.accepted() == 1).await;
     assert_eq!(world.mail.mails().len(), 0);
     world.mail.is_unwell.store(false, Ordering::Relaxed);
-    world.mail.gets("1 new dead letters").await;
+    world.mail.gets("1 new dead letter").await;
     assert_eq!(sluice.stop(), Some(0));
 }
 
@@ -126,7 +126,7 @@ async fn a_webhook_gets_text_for_people_and_fields_for_programs() {
     let post = post.expect("in time").expect("a post");
     let text = post["text"].as_str().expect("a text");
     assert!(
-        text.contains("braze-to-segment: 1 new dead letters"),
+        text.contains("braze-to-segment: 1 new dead letter"),
         "{text}"
     );
     let notice = &post["notices"][0];
@@ -223,7 +223,7 @@ async fn a_reload_tells_by_the_new_mail_server_what_the_old_one_did_not_take() {
         .status();
     assert!(sent.expect("kill runs").success());
     sluice.wait_for_line("alerts go out by the new settings");
-    other.gets("1 new dead letters").await;
+    other.gets("1 new dead letter").await;
     eventually("both contacts have it", || other.mails().len() == 2).await;
     assert_eq!(world.mail.mails().len(), 0);
     assert_eq!(sluice.stop(), Some(0));

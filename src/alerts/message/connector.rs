@@ -7,6 +7,7 @@ use super::{Context, Text};
 use crate::alerts::observe::percent;
 use crate::alerts::policy::{HELD, News, State};
 use crate::config::ByteSize;
+use crate::wording::number;
 
 impl Context<'_> {
     pub(super) fn connector_stands(&self, name: &str, state: State, news: &News) -> Text {
@@ -28,7 +29,10 @@ impl Context<'_> {
         };
         let mut facts = vec![("Reason", plain(&reason.unwrap_or_default()))];
         facts.extend(self.since(news));
-        facts.push(("Waiting", format!("{waiting} events, safe on disk")));
+        facts.push((
+            "Waiting",
+            format!("{}, safe on disk", number(waiting, "event")),
+        ));
         facts.push(("Lost?", self.nothing_is_lost()));
         let mut steps = Vec::new();
         if state == HELD {
@@ -71,7 +75,7 @@ impl Context<'_> {
         let mut facts = self.was(news);
         let rest = match waiting {
             0 => "nothing, all is sent".to_owned(),
-            some => format!("{some} events, being sent now"),
+            some => format!("{}, being sent now", number(some, "event")),
         };
         facts.push(("Waiting", rest));
         facts.push(("Lost?", "No.".to_owned()));

@@ -8,6 +8,7 @@ use crate::alerts::observe::{Leaving, leaving};
 use crate::alerts::policy::{Counts, News};
 use crate::config::ByteSize;
 use crate::engine::dead_letters::source_of;
+use crate::wording::{agree, number};
 
 impl Context<'_> {
     pub(super) fn dead_letters(
@@ -18,13 +19,17 @@ impl Context<'_> {
         since_ms: i64,
     ) -> Text {
         let count = total(by);
+        let were = agree(&count, "was", "were");
+        let events = agree(&count, "event", "events");
         let (what, key) = if is_source {
             let what = format!(
-                "{count} parts of requests to the source {name} were no events and were set aside."
+                "{} of requests to the source {name} {were} no {events} and {were} set aside.",
+                number(count, "part"),
             );
             (what, format!("source:{name}"))
         } else {
-            let what = format!("{count} events of {name} could not be sent and were set aside.");
+            let what =
+                format!("{count} {events} of {name} could not be sent and {were} set aside.");
             (what, name.to_owned())
         };
         let mut facts = vec![("Since", self.at(since_ms))];
@@ -35,8 +40,9 @@ impl Context<'_> {
         ));
         Text {
             headline: format!(
-                "{}{name}: {count} new dead letters",
-                if is_source { "source " } else { "" }
+                "{}{name}: {}",
+                if is_source { "source " } else { "" },
+                number(count, "new dead letter"),
             ),
             what,
             facts,
@@ -51,7 +57,7 @@ impl Context<'_> {
         let held = letters.map_or(0, |letters| letters.held);
         let Some(leaving) = leaving(self.status, self.letters, owner, self.now_ms) else {
             let mut facts = self.was(news);
-            facts.push(("Held", format!("{held} dead letters")));
+            facts.push(("Held", number(held, "dead letter")));
             return Text {
                 headline: format!("{name}: no dead letters leave soon any more"),
                 what: format!("No dead letters of {name} are about to be removed any more."),
@@ -83,7 +89,7 @@ impl Context<'_> {
                  `journal.dead_letters.{limit}` says."
             ),
             facts: vec![
-                ("Held", format!("{held} dead letters")),
+                ("Held", number(held, "dead letter")),
                 ("Leave", when),
                 (
                     "Lost?",
@@ -97,17 +103,16 @@ impl Context<'_> {
     /// Dead letters that were removed by age or size.
     pub(super) fn expired_letters(&self, owner: &str, by: &Counts, since_ms: i64) -> Text {
         let (name, count) = (shown(owner), total(by));
+        let letters = number(count, "dead letter");
         let mut facts = vec![("Since", self.at(since_ms))];
         facts.extend(reasons(by));
-        facts.push((
-            "Lost?",
-            format!("Yes, {count} dead letters. They are counted as expired."),
-        ));
+        facts.push(("Lost?", format!("Yes, {letters}, counted as expired.")));
         Text {
-            headline: format!("{name}: {count} dead letters are LOST"),
+            headline: format!("{name}: {letters} {} LOST", agree(&count, "is", "are")),
             what: format!(
-                "{count} dead letters of {name} were removed for good: `journal.dead_letters` says how \
-                 long and how many stay."
+                "{letters} of {name} {} removed for good: `journal.dead_letters` says how long and how \
+                 many stay.",
+                agree(&count, "was", "were"),
             ),
             facts,
             steps: self.before_they_leave(owner, "retain` or `journal.dead_letters.max_size"),
@@ -158,9 +163,10 @@ impl Context<'_> {
 
     pub(super) fn gone(&self, name: &str, is_damage: bool, by: &Counts, since_ms: i64) -> Text {
         let count = total(by);
+        let (events, were) = (number(count, "event"), agree(&count, "was", "were"));
         let (what, steps) = if is_damage {
             (
-                format!("{count} events of the source {name} were lost to damage of the disk."),
+                format!("{events} of the source {name} {were} lost to damage of the disk."),
                 vec![
                     "Check the disk. What could not be read is in the folder `damaged` of the \
                      data folder."
@@ -171,7 +177,7 @@ impl Context<'_> {
         } else {
             (
                 format!(
-                    "{count} events of {name} were removed unsent, as the journal was full and the \
+                    "{events} of {name} {were} removed unsent, as the journal was full and the \
                      config says `when_full: expire_oldest`."
                 ),
                 vec![
@@ -184,11 +190,11 @@ impl Context<'_> {
         let mut steps = steps;
         steps.push(format!("See how it stands: {}", self.command("status")));
         Text {
-            headline: format!("{name}: {count} events are LOST"),
+            headline: format!("{name}: {events} {} LOST", agree(&count, "is", "are")),
             what,
             facts: vec![
                 ("Since", self.at(since_ms)),
-                ("Lost?", format!("Yes, {count} events.")),
+                ("Lost?", format!("Yes, {events}.")),
             ],
             steps,
         }

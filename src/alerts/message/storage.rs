@@ -5,6 +5,7 @@ use super::{Context, Text};
 use crate::alerts::observe::percent;
 use crate::alerts::policy::{FILLING, FULL, NEARLY_FULL, News, State, WELL};
 use crate::config::{ByteSize, WhenFull};
+use crate::wording::number;
 
 impl Context<'_> {
     pub(super) fn journal(&self, state: State, news: &News) -> Text {
@@ -42,7 +43,9 @@ impl Context<'_> {
             .connectors
             .iter()
             .filter(|(_, connector)| connector.events.waiting > 0)
-            .map(|(name, connector)| format!("{name} ({} events)", connector.events.waiting))
+            .map(|(name, connector)| {
+                format!("{name} ({})", number(connector.events.waiting, "event"))
+            })
             .collect::<Vec<_>>();
         facts.push(("Waiting", waiting.join(", ")));
         let lost = match (state, expires) {

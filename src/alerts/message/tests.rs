@@ -205,7 +205,7 @@ fn dead_letters_that_have_left_are_called_lost() {
 
         Since   2026-05-04 02:59 UTC
         Reason  12 x no-json
-        Lost?   Yes, 12 dead letters. They are counted as expired.
+        Lost?   Yes, 12 dead letters, counted as expired.
 
         What to do now
           1. Look at those that are there: sluice dead-letters list --connector source:shop --config /etc/sluice/sluice.yaml

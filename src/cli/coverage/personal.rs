@@ -10,6 +10,7 @@ use crate::cli::output::Shape;
 use crate::diagnostics::{Diagnostic, Files, Format, has_errors};
 use crate::engine::prepare::rules;
 use crate::mapping::{Exposure, Mapping};
+use crate::wording::number;
 
 /// The rules of one connector, or those that were named.
 struct Checked {
@@ -139,8 +140,8 @@ impl Checked {
             count => format!(
                 "\n{} of documents that a personal field reaches as it is, in {}; `personal_data` of \
                  a connector hashes or drops it\n",
-                output::number(count, "place"),
-                output::number(rules.len(), "rule"),
+                number(count, "place"),
+                number(rules.len(), "rule"),
             ),
         });
         text

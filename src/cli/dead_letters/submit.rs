@@ -19,6 +19,7 @@ use crate::config::{self, Config, Mode, SourceConfig};
 use crate::diagnostics::{Files, Format, did_you_mean, has_errors, render};
 use crate::engine::dead_letters::owner_of_source;
 use crate::engine::status::Status;
+use crate::wording::number;
 
 /// Events in one request.
 const REQUEST_EVENTS: usize = 100;
@@ -86,11 +87,11 @@ pub fn run(args: &Submit, running: &Config, colour: bool) -> Result<ExitCode, St
     })?;
     output::tell(&format!(
         "{} sent to the source {name}\n",
-        output::number(events.len(), "event")
+        number(events.len(), "event")
     ));
     let owner = owner_of_source(name);
     if again > 0 {
-        let again = output::number(usize::try_from(again).unwrap_or(usize::MAX), "part");
+        let again = number(again, "part");
         output::tell(&format!(
             "warning: meanwhile {again} of what came was set aside; {} shows why\n",
             typed(&format!("dead-letters list --connector {owner}"))

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::compare::{Change, Differences, Seen};
 use crate::cli::output;
 use crate::diagnostics::yaml_flow;
+use crate::wording::number;
 
 /// Columns of a value; the rest of it is cut.
 const VALUE_CHARS: usize = 60;
@@ -15,7 +16,7 @@ const VALUE_CHARS: usize = 60;
 pub fn human(all: &Differences<'_>, old: &str, new: &str) -> String {
     let mut out = format!(
         "{} mapped by {old} and by {new}\n\n",
-        output::number(usize::try_from(all.events).unwrap_or(usize::MAX), "event")
+        number(all.events, "event")
     );
     let rows: Vec<Vec<String>> = [
         ("same", all.same),

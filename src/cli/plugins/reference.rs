@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use sluice_sdk::typed;
 
+use crate::wording::number;
+
 /// Deeper nesting says less than the description; it also ends recursive schemas.
 const DEPTH_MAX: usize = 4;
 /// References from one definition to the next that are followed.
@@ -59,7 +61,7 @@ fn source(plugin: &sluice_sdk::SourcePlugin) -> Plugin {
     let schema = crate::config::source_schema(plugin);
     let facts = plugin.catalogue.map(|catalogue| {
         let catalogue = catalogue();
-        let types = super::output::number(catalogue.events.len(), "event type");
+        let types = number(catalogue.events.len(), "event type");
         format!(
             "Knows {types} ({}); {} lists them.",
             catalogue.version,

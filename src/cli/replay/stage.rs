@@ -22,6 +22,7 @@ use crate::engine::prepare::prepare;
 use crate::engine::replay::{Answer, DryRun, Phase, ReplayError, ReplayStatus, Replays};
 use crate::engine::{asked_to_stop, replays_at_rest};
 use crate::journal::Journal;
+use crate::wording::number;
 
 /// How often the progress is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -104,8 +105,7 @@ impl Stage {
             output::tell(&format!("warning: {warning}\n"));
         }
         for not in &answer.not_replayed {
-            let count = usize::try_from(not.count).unwrap_or(usize::MAX);
-            let letters = output::number(count, "dead letter");
+            let letters = number(not.count, "dead letter");
             output::tell(&format!(
                 "not replayed: {letters} of {}: {}\n",
                 not.connector, not.why

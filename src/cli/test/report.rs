@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::output;
 use crate::diagnostics::{Files, yaml_flow};
 use crate::mapping::testing::{CaseResult, Coverage, Difference, Measure, TestReport};
+use crate::wording::number;
 
 /// Failures in full, then the count.
 pub fn human(report: &TestReport, files: &Files) -> String {
@@ -26,7 +27,7 @@ pub fn human(report: &TestReport, files: &Files) -> String {
     let _ = writeln!(
         out,
         "{}: {passed} passed, {failed} failed",
-        output::number(report.cases.len(), "case")
+        number(report.cases.len(), "case")
     );
     out
 }

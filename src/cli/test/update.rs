@@ -6,6 +6,7 @@ use super::Run;
 use crate::cli::output;
 use crate::diagnostics::{FileId, Format, has_errors};
 use crate::mapping::testing::{CaseResult, apply};
+use crate::wording::number;
 
 /// Rewrite expectations; exit code 1 if something is left that a person must look at.
 pub fn update(run: &Run) -> ExitCode {
@@ -44,7 +45,7 @@ pub fn update(run: &Run) -> ExitCode {
     if count > 0 {
         output::print(&format!(
             "{} changed to expect what came out: read the difference before you keep it\n",
-            output::number(count, "case")
+            number(count, "case")
         ));
     } else if is_good {
         output::print("every case passes; nothing was written\n");
