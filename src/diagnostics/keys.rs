@@ -17,7 +17,6 @@ const SYNONYMS: &[&[&str]] = &[
         "condition",
         "conditions",
         "only_if",
-        "unless",
     ],
     &[
         "on",
