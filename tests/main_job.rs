@@ -184,6 +184,18 @@ async fn odd_events_are_mapped_skipped_or_set_aside_by_name_and_never_harm_the_o
     let document = double.document("far-future").expect("arrived").body;
     assert_eq!(document["timestamp"], "2035-01-01T00:00:00.000Z");
     assert!(double.document("huge").is_none());
+    let told = sluice.wait_for_line("cannot be sent: too-large");
+    assert!(
+        told.contains("huge") && told.contains("dead-letters list --connector braze-to-segment"),
+        "{told}"
+    );
+    sluice.wait_for_line("bad-time");
+    let log = sluice.log();
+    assert!(
+        !log.iter()
+            .any(|line| line.contains("yesterday") || line.contains("xxxx")),
+        "{log:?}"
+    );
     assert_eq!(sluice.stop(), Some(0));
 
     let status = support::status(&config);

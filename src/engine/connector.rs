@@ -8,11 +8,11 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_sdk::{Document, Stop};
+use sluice_sdk::{Document, Stop, typed};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::account::{ConnectorState, Settled};
 use super::batch::BatchId;
@@ -84,6 +84,8 @@ struct Pump {
     dead_bytes: usize,
     store_fails: bool,
     last_commit: Instant,
+    /// Events and documents that were dead letters before they could be sent, since the start.
+    unfit: u64,
     /// The number that the next record should begin with.
     next: u64,
 }
@@ -111,6 +113,7 @@ impl Connector {
             dead_bytes: 0,
             store_fails: false,
             last_commit: Instant::now(),
+            unfit: 0,
         };
         let mut crashed = false;
         let mut hold = pump.connector.courier.gate.watch();
@@ -330,9 +333,13 @@ impl Pump {
         );
         dead.rule = Some(item.rule.to_string());
         dead.part = item.part.as_deref().map(str::to_owned);
-        if let Some((batch, tries)) = sent {
-            dead.batch = Some(batch.to_string());
-            dead.tries = tries;
+        match sent {
+            // The courier has said so.
+            Some((batch, tries)) => {
+                dead.batch = Some(batch.to_string());
+                dead.tries = tries;
+            }
+            None => self.note_unfit(&dead),
         }
         dead.document = Some(String::from_utf8_lossy(&document.body).into_owned());
         let letter = dead.to_bytes();
@@ -371,8 +378,24 @@ impl Pump {
     }
 
     fn bury(&mut self, sequence: u64, event_type: &str, dead: DeadLetter) {
+        self.note_unfit(&dead);
         self.keep(&dead);
         self.settle(sequence, event_type, &Settled::Dead(dead.reason));
+    }
+
+    /// The first one, and then less and less often. Without the detail, which may have the event's values.
+    fn note_unfit(&mut self, dead: &DeadLetter) {
+        self.unfit += 1;
+        if self.unfit.is_power_of_two() {
+            let rule = dead.rule.as_deref().unwrap_or_default();
+            warn!(
+                connector = %dead.connector, event = %dead.event_id, event_type = %dead.event_type, %rule,
+                unfit = self.unfit,
+                "cannot be sent: {}; it is in the dead letters. See {}.",
+                dead.reason,
+                typed(&format!("dead-letters list --connector {}", dead.connector)),
+            );
+        }
     }
 
     fn keep(&mut self, dead: &DeadLetter) {
