@@ -347,9 +347,19 @@ async fn the_journal_is_replayed_beside_live_events_with_an_account_of_its_own()
     assert_eq!(early["replays"][0]["account"]["replayed"], 0);
     let now = status(&world.config)["connectors"][CONNECTOR]["events"].clone();
     assert_eq!(now, live, "the live account knows nothing of it");
-    let missing = world.json(&["replay", "--connector", CONNECTOR, "--from", "30d"]);
-    let note = missing["replays"][0]["note"].as_str().expect("a note");
-    assert!(note.starts_with("the journal holds events from "), "{note}");
+    let whole = world.json(&["replay", "--connector", CONNECTOR, "--from", "30d"]);
+    let note = &whole["replays"][0]["note"];
+    assert!(note.is_null(), "nothing came before: {note}");
+    assert_eq!(whole["warnings"], json!([]), "all is of a moment ago");
+    let dry = world.sluice(&["replay", "--connector", CONNECTOR, "--dry-run"]);
+    assert_eq!(String::from_utf8_lossy(&dry.stderr), "");
+    world.rule(BAD);
+    let dry = world.sluice(&["replay", "--connector", CONNECTOR, "--dry-run"]);
+    let told = String::from_utf8_lossy(&dry.stderr).into_owned();
+    let stale = "warning: the files have changed since the running process read them";
+    assert!(told.starts_with(stale), "{told}");
+    assert!(told.contains("`sluice reload` first"), "{told}");
+    world.rule(GOOD);
 
     // A slow one, ended by a person.
     let slow = [

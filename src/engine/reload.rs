@@ -123,6 +123,19 @@ impl Reloader {
         switched
     }
 
+    /// Whether the files say something else than what runs.
+    pub async fn has_changed(&self) -> bool {
+        let path = self.path.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let environment = |name: &str| std::env::var(name).ok();
+            let (mut files, mut diagnostics) = (Files::default(), Vec::new());
+            prepare(&path, Mode::Run, &environment, &mut files, &mut diagnostics)
+        });
+        let running = self.lanes.shared().config_status().hash;
+        done.await
+            .is_ok_and(|prepared| prepared.is_none_or(|prepared| prepared.hash != running))
+    }
+
     async fn prepared(&self) -> (Result<Prepared, Refused>, Vec<PathBuf>) {
         let path = self.path.clone();
         let done = tokio::task::spawn_blocking(move || {

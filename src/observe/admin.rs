@@ -42,6 +42,7 @@ pub async fn serve_admin(
         .with_state(Arc::clone(&shared));
     let acts = Router::new()
         .route("/reload", post(reload))
+        .merge(super::admin_letters::acts())
         .route("/connectors/{name}/pause", post(pause))
         .route("/connectors/{name}/resume", post(resume))
         .with_state(reloader);

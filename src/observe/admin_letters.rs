@@ -14,11 +14,11 @@ use serde_json::json;
 
 use sluice_sdk::typed;
 
-use crate::engine::Shared;
 use crate::engine::dead_letters::{
     DeadLetter, DropOrder, Dropped, Filter, LetterSummary, LettersError, Page, WholeLetter,
 };
 use crate::engine::replay::{Answer, JournalOrder, LettersOrder, ReplayError, ReplayStatus};
+use crate::engine::{Reloader, Shared};
 use crate::journal::DeadLetterKey;
 
 /// Letters of a page where nobody says how many.
@@ -31,10 +31,16 @@ pub fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/dead-letters", get(list))
         .route("/dead-letters/{connector}/{number}", get(show))
-        .route("/dead-letters/replay", post(replay_letters))
         .route("/dead-letters/drop", post(drop_letters))
-        .route("/replays", get(replays).post(replay_journal))
+        .route("/replays", get(replays))
         .route("/replays/{id}", delete(cancel))
+}
+
+/// What begins replays: by the rules that run, which may not be those in the files.
+pub fn acts() -> Router<Arc<Reloader>> {
+    Router::new()
+        .route("/dead-letters/replay", post(replay_letters))
+        .route("/replays", post(replay_journal))
 }
 
 /// What to list.
@@ -205,11 +211,15 @@ async fn show(
 }
 
 async fn replay_letters(
-    State(shared): State<Arc<Shared>>,
+    State(reloader): State<Arc<Reloader>>,
     order: Result<Json<LettersOrder>, JsonRejection>,
 ) -> Result<Json<Answer>, Refusal> {
     let Json(order) = order?;
-    off_thread(move || Ok(Json(shared.replays().replay_letters(order)?))).await
+    let shared = Arc::clone(reloader.lanes().shared());
+    let stale = stale(&reloader).await;
+    off_thread(move || Ok(shared.replays().replay_letters(order)?))
+        .await
+        .map(|answer| warned(answer, stale))
 }
 
 async fn drop_letters(
@@ -236,11 +246,30 @@ async fn replays(State(shared): State<Arc<Shared>>) -> Json<Vec<ReplayStatus>> {
 }
 
 async fn replay_journal(
-    State(shared): State<Arc<Shared>>,
+    State(reloader): State<Arc<Reloader>>,
     order: Result<Json<JournalOrder>, JsonRejection>,
 ) -> Result<Json<Answer>, Refusal> {
     let Json(order) = order?;
-    off_thread(move || Ok(Json(shared.replays().replay_journal(order)?))).await
+    let shared = Arc::clone(reloader.lanes().shared());
+    let stale = stale(&reloader).await;
+    off_thread(move || Ok(shared.replays().replay_journal(order)?))
+        .await
+        .map(|answer| warned(answer, stale))
+}
+
+/// What to know when the rules that run are not those in the files.
+async fn stale(reloader: &Reloader) -> Option<String> {
+    reloader.has_changed().await.then(|| {
+        format!(
+            "the files have changed since the running process read them, and it replays by what it read: {} first",
+            typed("reload")
+        )
+    })
+}
+
+fn warned(mut answer: Answer, warning: Option<String>) -> Json<Answer> {
+    answer.warnings.splice(0..0, warning);
+    Json(answer)
 }
 
 async fn cancel(

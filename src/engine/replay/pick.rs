@@ -53,8 +53,11 @@ pub(super) struct JournalPicker {
     end: u64,
     /// The record being read, and the place of its next event.
     record: Option<(Arc<Record>, usize)>,
-    /// When the oldest record that was met came.
+    /// When the record being read came.
+    received: Timestamp,
+    /// When the oldest record came, if the journal had others before it.
     oldest: Option<Timestamp>,
+    is_first: bool,
 }
 
 impl Picker {
@@ -82,7 +85,9 @@ impl Picker {
                 next: replay.next,
                 end: replay.end,
                 record: None,
+                received: Timestamp::MIN,
                 oldest: None,
+                is_first: true,
             }))),
         }
     }
@@ -103,7 +108,15 @@ impl Picker {
         }
     }
 
-    /// When the oldest event that the journal has came, once one was read.
+    /// When the event that was given last came, if it is of the journal.
+    pub(super) fn received(&self) -> Option<Timestamp> {
+        match self {
+            Self::Letters(_) => None,
+            Self::Journal(picker) => Some(picker.received),
+        }
+    }
+
+    /// When the oldest event that the journal has came, once one was read; nothing when none was before it.
     pub(super) fn oldest(&self) -> Option<Timestamp> {
         match self {
             Self::Letters(_) => None,
@@ -214,7 +227,10 @@ impl JournalPicker {
     fn enter(&mut self, record: Arc<Record>) {
         let received =
             Timestamp::from_millisecond(record.received_ms).unwrap_or(Timestamp::UNIX_EPOCH);
-        self.oldest.get_or_insert(received);
+        if std::mem::take(&mut self.is_first) && record.first_sequence > 0 {
+            self.oldest = Some(received);
+        }
+        self.received = received;
         if received >= self.from && received < self.to {
             self.record = Some((record, 0));
         } else {

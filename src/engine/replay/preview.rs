@@ -81,7 +81,13 @@ impl Replays {
             return Ok(None);
         };
         let oldest = match origin {
-            Origin::Journal(range) => range.from.unwrap_or(Timestamp::MIN),
+            Origin::Journal(_) => {
+                let replay = self.plan(connector, origin.clone(), None)?;
+                let picker = Picker::new(&replay, self.letters(), &way);
+                let mut picker = picker.map_err(ReplayError::Failed)?;
+                let first = picker.next().map_err(ReplayError::Failed)?;
+                first.and(picker.received()).unwrap_or(Timestamp::MAX)
+            }
             Origin::DeadLetters { filter } => {
                 let mut oldest = Timestamp::MAX;
                 let filter = filter.of_connector(connector);
