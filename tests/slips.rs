@@ -72,6 +72,11 @@ fn a_variable_without_braces_or_without_dollar_is_no_text() {
         1,
         &[place, hint, "1 error"],
     );
+    for other in ["{{ BRAZE_TOKEN }}", "env:BRAZE_TOKEN", "$(BRAZE_TOKEN)"] {
+        let quoted = format!("\"{other}\"");
+        let told = [place, hint, "1 error, 0 warnings"];
+        validated("\"${BRAZE_TOKEN}\"", &quoted, 1, &told);
+    }
 }
 
 #[test]
@@ -391,6 +396,47 @@ fn the_word_bearer_in_a_token_is_told() {
 }
 
 #[test]
+fn a_blank_around_a_secret_is_told_without_showing_it() {
+    let folder = with("${SEGMENT_WRITE_KEY}", "${HOME}");
+    for token in [" hunter2", "hunter2 ", "hunter2\n"] {
+        let (code, said) = ask_with_token(folder.path(), &["validate"], token);
+        let told =
+            "sluice.yaml:3:40  warning[blank-in-secret]: the value begins or ends with a blank";
+        assert!(code == 0 && said.contains(told), "{said}");
+        assert!(!said.contains("hunter"), "{said}");
+    }
+    let (_, said) = ask_with_token(folder.path(), &["validate"], "hunter2");
+    assert!(!said.contains("blank-in-secret"), "{said}");
+}
+
+#[test]
+fn submit_without_the_token_of_its_source_says_so_alone() {
+    let folder = with("version: 1", "version: 1");
+    write(folder.path(), "mended.json", "{}");
+    let submit = ["dead-letters", "submit", "mended.json"];
+    let (code, said) = ask(folder.path(), &submit);
+    let told = "error: nothing was sent: the source `braze` needs BRAZE_TOKEN here as for `sluice run`, and the environment has no value for it\n";
+    assert_eq!((code, &*said), (1, told));
+    // What others lack is not asked for.
+    let (_, said) = ask_with_token(folder.path(), &submit, "hunter2");
+    assert!(!said.contains("needs"), "{said}");
+}
+
+#[test]
+fn a_connector_that_nobody_knows_has_no_dead_letters() {
+    let folder = with("version: 1", "version: 1");
+    for action in ["list", "export", "drop", "replay"] {
+        let arguments = ["dead-letters", action, "--connector", "braze-to-segmnt"];
+        let hint = "did you mean `braze-to-segment`?";
+        expect(folder.path(), &arguments, 2, &["`braze-to-segmnt`", hint]);
+    }
+    for known in ["braze-to-segment", "source:braze"] {
+        let arguments = ["dead-letters", "list", "--connector", known];
+        expect(folder.path(), &arguments, 0, &["0 dead letters"]);
+    }
+}
+
+#[test]
 fn a_secret_that_is_written_out_is_told_without_being_shown() {
     let way = "write `${NAME}` and set NAME in the environment, or `{ file: ";
     let key = "\"${SEGMENT_WRITE_KEY}\"";
@@ -472,6 +518,13 @@ fn a_key_on_another_level_is_told_where_it_belongs() {
         too_high,
         1,
         &["error[unknown-key]", "it belongs under `batch`"],
+    );
+    let of_the_sink = "source: braze\n    oversize: { drop: [properties.x] }";
+    validated(
+        "source: braze",
+        of_the_sink,
+        1,
+        &["error[unknown-key]", "it belongs under `sink`"],
     );
 }
 

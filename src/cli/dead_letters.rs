@@ -18,8 +18,10 @@ use super::output::{self, Shape};
 use super::reach::{Admin, Reach};
 use super::replay::{self, parse_time};
 use crate::config::Config;
+use crate::diagnostics::did_you_mean;
 use crate::engine::dead_letters::{
     DeadLetter, DropOrder, Dropped, Filter, LetterSummary, Letters, Page, WholeLetter,
+    owner_of_source,
 };
 use crate::engine::replay::{Answer, LettersOrder};
 use crate::journal::DeadLetterKey;
@@ -46,7 +48,8 @@ What a source set aside was no event, so it cannot be replayed; mended, it can b
 
 A replay sends the events through the connector's rules of now, under the same identities. What is
 delivered or knowingly skipped leaves; what fails again stays, with the new reason.
-Exit codes: 0 all is well, 1 nothing found, or some failed again, 2 wrong use.")]
+Exit codes: 0 all is well, 1 some failed again or could not be replayed, or the letter to show is not
+there, 2 wrong use, such as a connector that nobody knows. A list may be empty.")]
 pub struct DeadLettersArgs {
     #[command(subcommand)]
     action: Action,
@@ -175,6 +178,14 @@ pub fn run(args: &DeadLettersArgs, colour: bool) -> ExitCode {
         return output::problems();
     };
     if let Ok(selection) = selected {
+        match unknown_connector(&config, selection) {
+            Ok(None) => {}
+            Ok(Some(problem)) => return output::wrong_use(&problem),
+            Err(problem) => {
+                output::tell(&format!("error: {problem}\n"));
+                return output::problems();
+            }
+        }
         tell_unknown_types(selection.event_type.as_slice(), config.catalogues());
     }
     let done = match &args.action {
@@ -194,6 +205,38 @@ pub fn run(args: &DeadLettersArgs, colour: bool) -> ExitCode {
         output::tell(&format!("error: {problem}\n"));
         output::problems()
     })
+}
+
+/// What to say of a connector that the config does not have and no letter is of. One that is gone from
+/// the config may have left some.
+fn unknown_connector(config: &Config, selection: &Selection) -> Result<Option<String>, String> {
+    let Some(name) = &selection.connector else {
+        return Ok(None);
+    };
+    let sources = config.sources.keys().map(|source| owner_of_source(source));
+    let known: Vec<String> = config.connectors.keys().cloned().chain(sources).collect();
+    if known.contains(name) {
+        return Ok(None);
+    }
+    let filter = Filter {
+        connector: Some(name.clone()),
+        limit: Some(1),
+        ..Filter::default()
+    };
+    let mut has_letters = false;
+    Desk::open(config)?.summaries(&filter, |_| {
+        has_letters = true;
+        false
+    })?;
+    let hint = match did_you_mean(name, known.iter().map(String::as_str)) {
+        hint if hint.is_empty() => format!("there is `{}`", known.join("`, `")),
+        hint => hint,
+    };
+    let problem = format!(
+        "{} has no connector `{name}`, and no dead letter is of it: {hint}",
+        selection.config.display()
+    );
+    Ok((!has_letters).then_some(problem))
 }
 
 /// Letters, wherever they are.

@@ -1,7 +1,7 @@
 //! What sluice.yaml says. The doc comments are the user's reference: they go into the generated JSON
 //! Schema, which editors show while one types.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -52,6 +52,8 @@ pub struct SourceConfig {
     pub plugin: &'static SourcePlugin,
     /// The plugin's own settings; `plugin.validate` has said yes to them.
     pub settings: Value,
+    /// Variables that the settings name and that have no value: stand-ins are in their places.
+    pub unset: BTreeSet<String>,
     /// Warn when no event came for this long.
     pub expect_every: Option<Duration>,
     /// How long an event's id is remembered; `None`: duplicates pass.

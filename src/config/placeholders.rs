@@ -11,6 +11,8 @@ pub(super) struct Resolved {
     pub value: Value,
     /// JSON pointers of texts whose value is not known; the text stands there as it is.
     pub open: Vec<String>,
+    /// Variables that have no value, each with the JSON pointer of the text that names it.
+    pub unset: Vec<(String, String)>,
     /// JSON pointers of texts that came from the environment. Their values are never shown.
     pub filled: Vec<String>,
 }
@@ -21,6 +23,7 @@ struct Resolver<'a> {
     /// Values that are secrets.
     secrets: &'a [&'a Node],
     open: Vec<String>,
+    unset: Vec<(String, String)>,
     filled: Vec<String>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
@@ -38,6 +41,7 @@ pub(super) fn resolve(
         env,
         secrets,
         open: Vec::new(),
+        unset: Vec::new(),
         filled: Vec::new(),
         diagnostics,
     };
@@ -45,6 +49,7 @@ pub(super) fn resolve(
     Resolved {
         value,
         open: resolver.open,
+        unset: resolver.unset,
         filled: resolver.filled,
     }
 }
@@ -75,7 +80,7 @@ impl Resolver<'_> {
                 self.open.push(pointer.to_owned());
                 Value::String(value.clone())
             }
-            Kind::Text { value, .. } => match self.text(node, value) {
+            Kind::Text { value, .. } => match self.text(node, value, pointer) {
                 Text::Plain(text) => Value::String(text),
                 // Told as an empty secret, not as a missing key.
                 Text::Filled(text)
@@ -120,7 +125,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn text(&mut self, node: &Node, text: &str) -> Text {
+    fn text(&mut self, node: &Node, text: &str, pointer: &str) -> Text {
         let mut out = String::new();
         let mut at = 0;
         let mut is_filled = false;
@@ -156,6 +161,7 @@ impl Resolver<'_> {
                 }
                 None => {
                     is_open = true;
+                    self.unset.push((pointer.to_owned(), name.to_owned()));
                     if self.mode == Mode::Run {
                         self.missing(node, name, start, len + 1);
                     }
@@ -171,16 +177,13 @@ impl Resolver<'_> {
         }
     }
 
-    /// `$NAME` where a secret stands; told.
+    /// `$NAME`, or what other programs write for it, where a secret stands; told.
     fn is_without_braces(&mut self, node: &Node, text: &str) -> bool {
-        let Some(name) = text.strip_prefix('$').filter(|name| is_name(name)) else {
+        let Some(name) = variable_meant(text) else {
             return false;
         };
-        self.meant(
-            node.span,
-            format!("`${name}` is taken as it stands here"),
-            name,
-        );
+        let message = format!("`{text}` is taken as it stands here");
+        self.meant(node.span, message, name);
         true
     }
 
@@ -235,6 +238,22 @@ impl Resolver<'_> {
             .label("a plain `${` is written `$${`"),
         );
     }
+}
+
+/// The variable of a text that some other program would replace: `$NAME`, `$(NAME)`, `{NAME}`,
+/// `{{NAME}}`, `env:NAME`.
+pub(super) fn variable_meant(text: &str) -> Option<&str> {
+    const FORMS: [(&str, &str); 5] = [
+        ("$(", ")"),
+        ("$", ""),
+        ("{{", "}}"),
+        ("{", "}"),
+        ("env:", ""),
+    ];
+    FORMS.iter().find_map(|(before, after)| {
+        let name = text.strip_prefix(before)?.strip_suffix(after)?.trim();
+        is_name(name).then_some(name)
+    })
 }
 
 fn is_name(name: &str) -> bool {

@@ -1,5 +1,7 @@
 //! Check one section against its JSON Schema, and say what is wrong at its place in the file.
 
+use std::collections::BTreeSet;
+
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Value, json};
@@ -55,6 +57,16 @@ impl Section<'_> {
                 .strip_prefix(&self.pointer)
                 .filter(|rest| rest.is_empty() || rest.starts_with('/'))
         })
+    }
+
+    /// The variables in it that have no value.
+    pub fn unset(&self) -> BTreeSet<String> {
+        let below = format!("{}/", self.pointer);
+        let unset = self.resolved.unset.iter();
+        unset
+            .filter(|(pointer, _)| pointer.starts_with(&below))
+            .map(|(_, name)| name.clone())
+            .collect()
     }
 
     /// Whether the value at this pointer of the section is unknown, or part of an unknown one.
@@ -174,7 +186,22 @@ impl Section<'_> {
             let inner = property(schema, here, name).map(|inner| properties(schema, inner));
             inner.is_some_and(|inner| inner.iter().any(|known| known == key))
         });
-        below.map_or_else(String::new, |name| format!("it belongs under `{name}`"))
+        below
+            .or_else(|| self.is_of_sink(key).then(|| "sink".to_owned()))
+            .map_or_else(String::new, |name| format!("it belongs under `{name}`"))
+    }
+
+    /// Whether this is a connector whose sink has the key.
+    fn is_of_sink(&self, key: &str) -> bool {
+        let found = self.node("").get("sink").and_then(|sink| sink.get("type"));
+        let Some(found) = found.and_then(Node::as_str) else {
+            return false;
+        };
+        let mut known = sluice_sdk::sinks().into_iter();
+        known
+            .find(|plugin| plugin.name == found)
+            .map(super::schema::sink_schema)
+            .is_some_and(|schema| properties(&schema, &schema).iter().any(|it| it == key))
     }
 
     /// The section around this one, if it has the key.
@@ -522,6 +549,7 @@ mod tests {
             resolved: &Resolved {
                 value: root.to_json(),
                 open: Vec::new(),
+                unset: Vec::new(),
                 filled: Vec::new(),
             },
         };

@@ -44,18 +44,19 @@ fn look_at(
                 .label("leave it out: whoever sends puts it before the token"),
         );
     }
-    // `$NAME` is told as what was meant.
+    // `$NAME` and the like are told as what was meant.
     if !text.contains("${") {
-        return (mode == Mode::Validate && !text.starts_with('$') && written.is_secret()).then(
-            || {
-                Diagnostic::warning(
-                    "plain-secret",
-                    node.span,
-                    "this secret is written out: whoever reads the file has it",
-                )
-                .label(WAYS)
-            },
-        );
+        return (mode == Mode::Validate
+            && placeholders::variable_meant(text).is_none()
+            && written.is_secret())
+        .then(|| {
+            Diagnostic::warning(
+                "plain-secret",
+                node.span,
+                "this secret is written out: whoever reads the file has it",
+            )
+            .label(WAYS)
+        });
     }
     // What is wrong with the text itself was told.
     let filled = placeholders::resolve(node, Mode::Validate, env, &[], &mut Vec::new());
@@ -77,6 +78,16 @@ fn look_at(
             _ => Diagnostic::warning("empty-secret", node.span, message),
         };
         return Some(diagnostic.label(label));
+    }
+    if written.is_secret() && value.trim() != value {
+        return Some(
+            Diagnostic::warning(
+                "blank-in-secret",
+                node.span,
+                "the value begins or ends with a blank or a line break, which is taken as part of the secret",
+            )
+            .label("leave it out of the variable, or nothing that is sent with it is accepted"),
+        );
     }
     (is_token && begins_with_scheme(value)).then(|| {
         Diagnostic::warning(

@@ -262,6 +262,10 @@ pub static CODES: &[Code] = &[
         "empty-secret",
         "A secret is empty: the text in the file, or the environment variable it is taken from. Nobody could get in with it, so a run does not start. To leave an optional one out, write `${NAME:-}`.",
     ),
+    code(
+        "blank-in-secret",
+        "A secret with what the environment has begins or ends with a blank or a line break. It is compared and sent as it is, so every request would be refused with 401.",
+    ),
     lint(
         "bearer-in-token",
         "A token begins with the word `Bearer`. That word says in the header `Authorization` that a token follows; who sends puts it there, and what is compared is the token alone: every request would be refused with 401.",

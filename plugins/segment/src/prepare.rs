@@ -275,7 +275,8 @@ fn shorten(document: Bytes, drop: &[String]) -> Result<Bytes, Rejection> {
             "too-large",
             format!(
                 "{bytes} bytes, Segment takes {DOCUMENT_BYTES_MAX}: map less, or name what may be \
-                 left out in oversize.drop"
+                 left out in `oversize.drop` of the sink, such as \
+                 `sink: {{ …, oversize: {{ drop: [properties.x] }} }}`"
             ),
         )
     };

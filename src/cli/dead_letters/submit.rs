@@ -4,8 +4,6 @@
 //! What a source set aside was no event, so nothing can replay it. Mended it is a new event: it comes
 //! in by the front door, and is known by its id like any other.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -47,8 +45,16 @@ pub struct Submit {
 /// A sentence with what helps.
 pub fn run(args: &Submit, running: &Config, colour: bool) -> Result<ExitCode, String> {
     let events = read(&args.input)?;
-    let (config, missing) = with_settings(args, colour)?;
+    let config = with_settings(args, colour)?;
     let (name, source, feed) = choose(&config, args.source.as_deref())?;
+    if !source.unset.is_empty() {
+        let names: Vec<&str> = source.unset.iter().map(String::as_str).collect();
+        return Err(format!(
+            "nothing was sent: the source `{name}` needs {} here as for {}, and the environment has no value for it",
+            names.join(", "),
+            typed("run")
+        ));
+    }
     let before = status(running);
     let endpoint = match (&args.to, &before) {
         (Some(to), _) => to.clone(),
@@ -73,17 +79,9 @@ pub fn run(args: &Submit, running: &Config, colour: bool) -> Result<ExitCode, St
         .zip(aside(before))
         .map_or(0, |(after, before)| after.saturating_sub(before));
     sent.map_err(|problem| {
-        let hint = match missing.is_empty() {
-            true => "what it took before is recognised when it comes again".to_owned(),
-            false => {
-                let names: Vec<&str> = missing.iter().map(String::as_str).collect();
-                format!(
-                    "its secret is needed here as for `run`, and these variables of the config are not set: {}",
-                    names.join(", ")
-                )
-            }
-        };
-        format!("the source `{name}` did not take them all ({problem}); {hint}")
+        format!(
+            "the source `{name}` did not take them all ({problem}); what it took before is recognised when it comes again"
+        )
     })?;
     output::tell(&format!(
         "{} sent to the source {name}\n",
@@ -117,25 +115,17 @@ fn read(input: &str) -> Result<Vec<String>, String> {
     }
 }
 
-/// The config with the settings of its sources, and the variables in it that have no value here: most
-/// are none of the source's.
-fn with_settings(args: &Submit, colour: bool) -> Result<(Config, BTreeSet<String>), String> {
+/// The config with the settings of its sources. Most variables in it are none of the source's, and may
+/// have no value here.
+fn with_settings(args: &Submit, colour: bool) -> Result<Config, String> {
     let (mut files, mut diagnostics) = (Files::default(), Vec::new());
-    let missing = RefCell::new(BTreeSet::new());
-    let env = |name: &str| {
-        let value = std::env::var(name).ok().filter(|value| !value.is_empty());
-        if value.is_none() {
-            missing.borrow_mut().insert(name.to_owned());
-        }
-        value
-    };
+    let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mode = Mode::Validate;
     let config = config::load(&args.config, mode, &env, &mut files, &mut diagnostics);
     if has_errors(&diagnostics) {
         output::tell(&render(&diagnostics, &files, Format::Human, colour));
     }
-    let config = config.ok_or("the config has errors, so nothing was sent")?;
-    Ok((config, missing.into_inner()))
+    config.ok_or_else(|| "the config has errors, so nothing was sent".to_owned())
 }
 
 /// The source that is meant, with its way in.

@@ -1,5 +1,7 @@
 //! Sources and connectors, each with its plugin: the plugin's own settings are checked by the plugin.
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use sluice_sdk::{SinkPlugin, SourcePlugin};
@@ -39,6 +41,7 @@ impl Loader<'_> {
             return Some(SourceConfig {
                 plugin: plugin.unwrap_or(&UNKNOWN_SOURCE),
                 settings: Value::Null,
+                unset: BTreeSet::new(),
                 expect_every: None,
                 deduplicate: None,
                 span: entry.key_span,
@@ -79,6 +82,7 @@ impl Loader<'_> {
         is_good.then_some(SourceConfig {
             plugin,
             settings,
+            unset: section.unset(),
             expect_every: keys.expect_every.map(|period| period.0),
             deduplicate: keys.deduplicate.0,
             span: entry.key_span,

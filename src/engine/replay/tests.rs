@@ -38,10 +38,7 @@ struct Memory {
 
 impl Sink for Memory {
     fn limits(&self) -> Limits {
-        Limits {
-            deduplicates_for: Some(Duration::from_secs(86_400)),
-            ..Limits::default()
-        }
+        Limits::default()
     }
 
     async fn deliver(&self, batch: &Batch) -> Delivery {
@@ -77,8 +74,7 @@ impl World {
     /// A connector `c` with these rules, on a journal without events.
     fn new(name: &'static str, rules: &str, refuse: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut options = JournalOptions::new(folder.path().join("data"));
-        options.segment_bytes = 1000;
+        let options = JournalOptions::new(folder.path().join("data"));
         let journal = Journal::open(options).expect("a journal");
         let letters = Arc::new(Letters::new(Arc::clone(journal.store())));
         let replays = Replays::open(Arc::clone(journal.store()), letters).expect("a store");
@@ -346,48 +342,6 @@ async fn the_journal_is_replayed_at_the_rate_that_was_asked_for() {
         "{:?}",
         start.elapsed()
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_older_than_the_sink_recognises_is_told_when_it_is_among_the_chosen() {
-    let world = World::new("older", PLAIN, &[]);
-    world.journal(2).await;
-    let warnings = |kind: &str| {
-        let order = JournalOrder {
-            connector: "c".to_owned(),
-            types: vec![kind.to_owned()],
-            dry_run: true,
-            ..JournalOrder::default()
-        };
-        world.replays.replay_journal(order).expect("told").warnings
-    };
-    let told = warnings("a");
-    assert!(
-        told[0].starts_with("some of it is older than the 24 h"),
-        "{told:?}"
-    );
-    assert_eq!(warnings("b"), [""; 0]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_the_journal_has_let_go_is_told_and_only_that() {
-    let world = World::new("gone", PLAIN, &[]);
-    world.journal(100).await;
-    let note = || {
-        let order = JournalOrder {
-            connector: "c".to_owned(),
-            from: Some("2026-01-01T00:00:00Z".parse().expect("a time")),
-            dry_run: true,
-            ..JournalOrder::default()
-        };
-        let answer = world.replays.replay_journal(order).expect("told");
-        answer.dry_runs[0].note.clone()
-    };
-    assert_eq!(note(), None, "nothing came before the first event");
-    let log = world.journal.log("s").expect("a log");
-    log.release(50, 1_900_000_000_000);
-    let told = note().expect("a note");
-    assert!(told.ends_with("is not there any more."), "{told}");
 }
 
 #[tokio::test(start_paused = true)]
