@@ -891,3 +891,188 @@ fn an_event_type_on_the_command_line_is_guessed() {
     let (_, said) = ask(folder.path(), &known);
     assert!(!said.contains("has no event type"), "{said}");
 }
+
+/// What `validate` says of a rule of one's own with this member, over the built-in rules.
+fn with_member(member: &str) -> (i32, String) {
+    let folder = with("builtin:braze_to_segment", "mappings");
+    let rule = format!(
+        "version: 1\nrules:\n  ours:\n    on: users.messages.email.Click\n    emit:\n      type: track\n      messageId: $.id\n      userId: $.user.user_id\n      {member}\n"
+    );
+    write(folder.path(), "mappings/ours.yaml", &rule);
+    ask(folder.path(), &["validate", "--strict"])
+}
+
+#[test]
+fn a_path_in_the_braces_of_a_plain_text_is_told_with_its_text() {
+    let meant = "write `{ $text: \"Sale {$.properties.url}\" }`";
+    for text in [
+        "Sale {$.properties.url}",
+        "Sale {{ $.properties.url }}",
+        "Sale ${properties.url}",
+        "Sale {properties.ulr}",
+    ] {
+        let (code, said) = with_member(&format!("event: \"{text}\""));
+        assert_eq!(code, 1, "{said}");
+        let place = "mappings/ours.yaml:9:14  warning[text-like-path]";
+        assert!(said.contains(place), "{said}");
+        assert!(said.contains(meant), "{said}");
+    }
+    let (_, said) = with_member("event: \"{a} {$.properties.url | none} }\"");
+    let meant = "write `{ $text: \"{{a}} {$.properties.url | none} }}\" }`";
+    assert!(said.contains(meant), "{said}");
+    for text in [
+        "\"Sale {of the year}\"",
+        "\"a {\"",
+        "{ $text: \"Sale {$.properties.url | none}\" }",
+        "{ $const: \"Sale {$.properties.url}\" }",
+    ] {
+        let (code, said) = with_member(&format!("event: {text}"));
+        assert_eq!(code, 0, "{said}");
+    }
+}
+
+#[test]
+fn an_operator_without_its_braces_is_told() {
+    for (text, meant) in [
+        ("$omit", "write `{ $omit: true }`"),
+        ("$text", "write `{ $text: … }`"),
+    ] {
+        let (code, said) = with_member(&format!("event: {text}"));
+        assert_eq!(code, 1, "{said}");
+        assert!(said.contains("an operator stands in braces"), "{said}");
+        assert!(said.contains(meant), "{said}");
+        assert!(!said.contains("`$.omit`"), "{said}");
+    }
+}
+
+#[test]
+fn a_missing_space_behind_a_colon_is_told() {
+    let told = |place: &str, key: &str, meant: &str| {
+        [
+            format!("{place}  error[yaml-syntax]: `{key}` has no value"),
+            "a space is missing behind the colon".to_owned(),
+            format!("write `{meant}`"),
+        ]
+    };
+    for (from, to, place, key, meant) in [
+        (
+            "path: data",
+            "path:other, retain: 7d",
+            "9:12",
+            "path",
+            "path: other",
+        ),
+        ("region: us", "region:us", "8:28", "region", "region: us"),
+        (
+            "type: braze_webhook",
+            "type:stdin",
+            "3:12",
+            "type",
+            "type: stdin",
+        ),
+    ] {
+        let folder = with(from, to);
+        let (code, said) = ask(folder.path(), &["validate"]);
+        assert_eq!(code, 1, "{said}");
+        for part in told(&format!("sluice.yaml:{place}"), key, meant) {
+            // What stands beside a secret is not repeated.
+            let is_hidden = key != "path" && part.starts_with("write");
+            assert!(is_hidden || said.contains(&part), "{part}\n{said}");
+        }
+    }
+    let (code, said) = with_member("properties: { a:b, c: d }");
+    assert_eq!(code, 1, "{said}");
+    for part in told("mappings/ours.yaml:9:21", "a", "a: b") {
+        assert!(said.contains(&part), "{part}\n{said}");
+    }
+    let (code, said) = with_member("event: e\n      properties: { \"a:b\": 1, c:d: 2 }");
+    assert_eq!(code, 0, "{said}");
+}
+
+#[test]
+fn an_identity_that_is_the_same_for_every_event_is_told() {
+    let folder = with("builtin:braze_to_segment", "mappings");
+    let rules = "version: 1\nrules:\n  ours: { on: users.messages.email.Open, emit: { type: track, userId: $.user.user_id, event: Opened, messageId: sale-1 } }\n";
+    write(folder.path(), "mappings/ours.yaml", rules);
+    let told = [
+        "mappings/ours.yaml:3:113  warning[no-identity]: this `messageId` is the same for every event",
+        "takes all but the first for repetitions",
+    ];
+    expect(folder.path(), &["validate"], 0, &told);
+    write(
+        folder.path(),
+        "mappings/ours.yaml",
+        &rules.replace("sale-1", "$.id"),
+    );
+    expect(folder.path(), &["validate", "--strict"], 0, &[]);
+}
+
+#[test]
+fn slips_in_a_test_are_told_before_it_runs() {
+    let folder = with("builtin:braze_to_segment", "mappings");
+    write(
+        folder.path(),
+        "mappings/ours.yaml",
+        "version: 1\nimport: [builtin:braze_to_segment]\n",
+    );
+    let told = |case: &str, parts: &[&str]| {
+        let test =
+            format!("version: 1\ntests:\n  a: {{ sample: users.messages.email.Click, {case} }}\n");
+        write(folder.path(), "mappings/ours.test.yaml", &test);
+        let (code, said) = ask(folder.path(), &["validate", "--strict"]);
+        assert_eq!(code, i32::from(!parts.is_empty()), "{case}\n{said}");
+        for part in parts {
+            assert!(said.contains(part), "{case}: {part}\n{said}");
+        }
+    };
+    let field = "warning[unknown-field]";
+    told(
+        "with: { propertys: { url: x } }, expect: {}",
+        &[field, "did you mean `properties`?"],
+    );
+    told(
+        "with: { properties: { ulr: x } }, expect: {}",
+        &[field, "`properties.ulr`", "did you mean `url`?"],
+    );
+    told(
+        "with: { properties: { url: x, link_alias: { $omit: true } } }, expect: {}",
+        &[],
+    );
+    told(
+        "expect: text",
+        &["error[wrong-type]: `expect` must be a map"],
+    );
+    told(
+        "with: text, expect: {}",
+        &["error[wrong-type]: `with` must be a map"],
+    );
+    told("skip: true", &["error[wrong-type]: `skip` must be a text"]);
+    told(
+        "rule: email_link_clickd, expect: {}",
+        &[
+            "error[wrong-value]: there is no rule",
+            "did you mean `email_link_clicked`?",
+        ],
+    );
+    told("rule: email_link_clicked, expect: {}", &[]);
+    told(
+        "expect: {}, skip: no",
+        &["error[two-outcomes]: a test has one outcome; `expect` stands here already"],
+    );
+}
+
+#[test]
+fn a_file_of_tests_with_another_name_is_told_its_name() {
+    let folder = with("builtin:braze_to_segment", "mappings");
+    write(
+        folder.path(),
+        "mappings/ours.yaml",
+        "version: 1\nimport: [builtin:braze_to_segment]\n",
+    );
+    let test = "version: 1\ntests:\n  a: { sample: users.messages.email.Click, expect: {} }\n";
+    write(folder.path(), "mappings/ours.tests.yaml", test);
+    let told = ["error[other-kind]", "name it `ours.test.yaml`"];
+    expect(folder.path(), &["validate"], 1, &told);
+    let (_, said) = ask(folder.path(), &["validate"]);
+    assert!(!said.contains("runs it"), "{said}");
+}

@@ -9,7 +9,7 @@ use super::events::file_kind;
 use super::follow::Followed;
 use super::{mappings, output, test};
 use crate::config::{ConnectorConfig, FILE_DEFAULT, Mode};
-use crate::diagnostics::{Diagnostic, FileKind, Files, Format, has_errors};
+use crate::diagnostics::{Diagnostic, FileKind, Files, Format, has_errors, is_test_file};
 use crate::engine::prepare::{Prepared, PreparedConnector, prepare};
 use crate::mapping::Options;
 use crate::mapping::testing::{Checked, check_tests};
@@ -97,7 +97,7 @@ fn kind_of(path: &str) -> FileKind {
     if path.starts_with("builtin:") || Path::new(path).is_dir() {
         return FileKind::Mapping;
     }
-    if path.ends_with(".test.yaml") || path.ends_with(".test.yml") {
+    if is_test_file(Path::new(path)) {
         return FileKind::Tests;
     }
     file_kind(Path::new(path)).unwrap_or(FileKind::Config)

@@ -73,6 +73,12 @@ impl FileKind {
                 "a config names it under `mappings:` of a connector; {} checks it",
                 typed(&format!("validate {path}"))
             ),
+            (Self::Tests, _) if !is_test_file(Path::new(path)) => {
+                format!(
+                    "name it `{}`: tests are in files of such names",
+                    test_name(path)
+                )
+            }
             (Self::Tests, _) => format!("{} runs it", typed(&format!("test {path}"))),
         }
     }
@@ -89,4 +95,20 @@ pub fn other_kind(root: &Node, wanted: FileKind, path: &str) -> Option<Diagnosti
     );
     let diagnostic = Diagnostic::error("other-kind", entry.key_span, message);
     Some(diagnostic.label(kind.way_out(wanted, path)))
+}
+
+/// Whether a file holds tests, as its name says.
+pub fn is_test_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
+}
+
+/// The name that a file of tests is meant to have: `ours.tests.yaml` is `ours.test.yaml`.
+fn test_name(path: &str) -> String {
+    let stem = Path::new(path).file_stem().unwrap_or_default();
+    let stem = stem.to_string_lossy();
+    let name = [".tests", "_tests", "-tests", "_test", "-test"]
+        .iter()
+        .find_map(|end| stem.strip_suffix(end));
+    format!("{}.test.yaml", name.unwrap_or(&stem))
 }

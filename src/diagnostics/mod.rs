@@ -15,7 +15,7 @@ mod write;
 mod yaml;
 
 pub use allow::{Allowance, Allows, forget_used};
-pub use file_kind::{FileKind, other_kind};
+pub use file_kind::{FileKind, is_test_file, other_kind};
 pub use keys::{key_meant, mend_keys, unknown_key};
 pub use read::{name_beside, read_text};
 pub use render::{Format, render};

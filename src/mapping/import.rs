@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::sets::{self, builtin_sets};
 use super::syntax::{self, Module, Named};
 use crate::diagnostics::{
-    Allows, Diagnostic, FileKind, Files, Node, Severity, Span, did_you_mean, name_beside,
-    other_kind, parse_yaml, read_text,
+    Allows, Diagnostic, FileKind, Files, Node, Severity, Span, did_you_mean, is_test_file,
+    name_beside, other_kind, parse_yaml, read_text,
 };
 
 /// Where a file is.
@@ -103,9 +103,7 @@ pub fn files_in(folder: &Path) -> Vec<PathBuf> {
 /// Whether a name is a mapping file and not a test.
 pub fn is_mapping_file(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    (name.ends_with(".yaml") || name.ends_with(".yml"))
-        && !name.ends_with(".test.yaml")
-        && !name.ends_with(".test.yml")
+    (name.ends_with(".yaml") || name.ends_with(".yml")) && !is_test_file(path)
 }
 
 impl<'a> Loader<'a> {

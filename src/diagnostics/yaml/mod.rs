@@ -285,7 +285,7 @@ impl<'a> Reader<'a> {
         let mut seen: HashMap<String, Span> = HashMap::new();
         loop {
             let (event, span) = self.next()?;
-            let (key, key_span) = match event {
+            let (key, key_span, is_plain) = match event {
                 Event::MappingEnd => {
                     let start = entries.first().map_or(start, |first| Span {
                         start: start.start.min(first.key_span.start),
@@ -303,9 +303,9 @@ impl<'a> Reader<'a> {
                         kind: Kind::Map(entries),
                     });
                 }
-                Event::Scalar(text, _, _, tag) => {
+                Event::Scalar(text, style, _, tag) => {
                     self.refuse_tag(tag.is_some(), span)?;
-                    (text.into_owned(), span)
+                    (text.into_owned(), span, style == ScalarStyle::Plain)
                 }
                 _ => {
                     return Err(
@@ -333,6 +333,12 @@ impl<'a> Reader<'a> {
             }
             let (event, span) = self.next()?;
             let mut value = self.node(event, span, depth + 1)?;
+            if is_plain
+                && matches!(value.kind, Kind::Null)
+                && let Some(slip) = slip::glued(self.text, &key, key_span)
+            {
+                return Err(slip);
+            }
             if matches!(value.kind, Kind::Null) && value.span.start == value.span.end {
                 value.span = key_span;
             }

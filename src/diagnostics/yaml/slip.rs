@@ -42,6 +42,20 @@ pub(super) fn in_quotes(text: &str, at: usize) -> String {
     }
 }
 
+/// A key in braces that has its value in it, `{ path:data }`: for YAML a name with a colon, and no value.
+pub(super) fn glued(text: &str, key: &str, span: Span) -> Option<Diagnostic> {
+    let (name, value) = key.split_once(':')?;
+    let has_colon = text[span.end as usize..].trim_start().starts_with(':');
+    if has_colon || name.is_empty() || value.is_empty() {
+        return None;
+    }
+    let message = format!("`{name}` has no value: a space is missing behind the colon");
+    Some(
+        Diagnostic::error("yaml-syntax", span.part(0, name.len() + 1), message)
+            .label(format!("write `{name}: {value}`")),
+    )
+}
+
 struct Slip<'a> {
     file: FileId,
     text: &'a str,

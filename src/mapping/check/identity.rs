@@ -2,7 +2,7 @@
 
 use crate::diagnostics::Diagnostic;
 use crate::mapping::Mapping;
-use crate::mapping::plan::{Action, Member, Object, Rule};
+use crate::mapping::plan::{Action, Expr, Member, Object, Rule};
 
 /// Warn of every rule whose document has no identity, where the sink has a member for it.
 pub fn identity(mapping: &Mapping, diagnostics: &mut Vec<Diagnostic>) {
@@ -18,6 +18,22 @@ pub fn identity(mapping: &Mapping, diagnostics: &mut Vec<Diagnostic>) {
         mapping.origin.template_at(found.span)
     });
     for rule in &mapping.rules {
+        for member in documents(rule).filter_map(of) {
+            if let Expr::Const(value) = &member.value
+                && !value.is_null()
+            {
+                diagnostics.push(
+                    Diagnostic::warning(
+                        "no-identity",
+                        member.span,
+                        format!("this `{name}` is the same for every event"),
+                    )
+                    .label(format!(
+                        "the sink takes all but the first for repetitions; make `{name}` of the event's id"
+                    )),
+                );
+            }
+        }
         let is_without = |document: &Object| {
             of(document).is_none() && document.copies.is_empty() && document.rests.is_empty()
         };

@@ -39,7 +39,7 @@ use super::plan::{Action, Rule};
 use crate::diagnostics::Diagnostic;
 
 pub use self::identity::identity;
-pub use events::{FieldUses, check_when, is_named, types_of, unknown_types};
+pub use events::{FieldUses, check_when, is_named, knows, types_of, unknown_types};
 pub use rules::{omits, unreachable, unused};
 pub use texts::texts;
 

@@ -251,7 +251,7 @@ impl Compiler<'_> {
                 self.path(node, value, 0).map_or(Expr::Unknown, Expr::Path)
             }
             Kind::Text { value, .. } => {
-                if is_like_path(value) || is_dotted(value) {
+                if is_like_path(value) || is_dotted(value) || value.contains('{') {
                     self.texts.push(FieldUse {
                         dotted: value.clone(),
                         span: node.span,

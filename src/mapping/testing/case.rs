@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 use sluice_sdk::EventPlaces;
+use sluice_sdk::catalogue::EventType;
 
+use super::super::check::knows;
 use super::super::merge::is_omit;
 use super::super::run::NOT_OPTED_IN;
 use super::super::syntax::wrong_type;
@@ -48,7 +50,13 @@ pub fn try_out(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Tried> {
     let mut event = match case.given {
-        Given::Sample(node) => sample_event(node, mapping, diagnostics)?,
+        Given::Sample(node) => {
+            let event = sample_type(node, mapping, diagnostics)?;
+            for with in &case.with {
+                unknown_fields(with, "", event, diagnostics);
+            }
+            event.sample()
+        }
         Given::Event(node) => json_of(node),
     };
     for with in &case.with {
@@ -74,11 +82,59 @@ pub fn try_out(
     })
 }
 
-fn sample_event(
+/// A case that wants a rule which is not there can never pass.
+pub fn check_rule(case: &Case<'_>, mapping: &Mapping, diagnostics: &mut Vec<Diagnostic>) {
+    let names = || mapping.rules().iter().map(|rule| rule.name.as_str());
+    let Some(node) = case.rule else { return };
+    let Some(wanted) = node.as_str() else { return };
+    if !names().any(|name| name == wanted) {
+        diagnostics.push(
+            Diagnostic::error(
+                "wrong-value",
+                node.span,
+                format!("there is no rule `{wanted}`"),
+            )
+            .label(did_you_mean(wanted, names())),
+        );
+    }
+}
+
+/// Fields laid over a sample that events of its type do not have.
+fn unknown_fields(with: &Node, above: &str, event: &EventType, diagnostics: &mut Vec<Diagnostic>) {
+    for entry in with.as_map().unwrap_or_default() {
+        let path = match above {
+            "" => entry.key.clone(),
+            above => format!("{above}.{}", entry.key),
+        };
+        if knows(event, &path) {
+            if !is_omit(&entry.value) {
+                unknown_fields(&entry.value, &path, event, diagnostics);
+            }
+            continue;
+        }
+        let beside = event.fields.iter().filter_map(|field| {
+            let rest = match above {
+                "" => field.path.as_str(),
+                above => field.path.strip_prefix(above)?.strip_prefix('.')?,
+            };
+            rest.split('.').next()
+        });
+        diagnostics.push(
+            Diagnostic::warning(
+                "unknown-field",
+                entry.key_span,
+                format!("no field `{path}` in {}", event.name),
+            )
+            .label(did_you_mean(&entry.key, beside)),
+        );
+    }
+}
+
+fn sample_type(
     node: &Node,
     mapping: &Mapping,
     diagnostics: &mut Vec<Diagnostic>,
-) -> Option<Value> {
+) -> Option<&'static EventType> {
     let Some(name) = node.as_str() else {
         diagnostics.push(wrong_type(node, "`sample`", "an event type"));
         return None;
@@ -108,7 +164,7 @@ fn sample_event(
         );
         return None;
     };
-    Some(event.sample())
+    Some(event)
 }
 
 /// Objects member by member; `{$omit: true}` takes a member away; all else is replaced.

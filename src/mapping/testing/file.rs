@@ -2,7 +2,7 @@
 
 use super::super::Options;
 use super::super::syntax::{texts, unknown_key, wrong_type};
-use crate::diagnostics::{Diagnostic, Entry, Node, Span};
+use crate::diagnostics::{Diagnostic, Entry, Kind, Node, Span};
 
 const FILE_KEYS: &[&str] = &["version", "mappings", "events", "tests"];
 /// What may become of an event; a case expects one of them.
@@ -159,10 +159,50 @@ fn test<'a>(entry: &'a Entry, found: &mut Vec<Case<'a>>, diagnostics: &mut Vec<D
 
 fn check_keys(node: &Node, more: &[&str], what: &str, diagnostics: &mut Vec<Diagnostic>) {
     let known: Vec<&str> = [ROW_KEYS, OUTCOMES, more].concat();
+    let mut outcome: Option<&Entry> = None;
     for entry in node.as_map().unwrap_or_default() {
-        if !known.contains(&entry.key.as_str()) {
+        let key = entry.key.as_str();
+        if !known.contains(&key) {
             diagnostics.push(unknown_key(entry, &known, what));
+            continue;
         }
+        check_value(entry, diagnostics);
+        if !OUTCOMES.contains(&key) {
+            continue;
+        }
+        if let Some(first) = outcome {
+            let message = format!(
+                "{what} has one outcome; `{}` stands here already",
+                first.key
+            );
+            diagnostics.push(
+                Diagnostic::error("two-outcomes", entry.key_span, message)
+                    .label("remove one of the two")
+                    .related(first.key_span, "first here"),
+            );
+        }
+        outcome = Some(entry);
+    }
+}
+
+/// That a value is of the kind that its key takes.
+fn check_value(entry: &Entry, diagnostics: &mut Vec<Diagnostic>) {
+    let value = &entry.value;
+    let (fits, wanted) = match entry.key.as_str() {
+        "expect" | "exactly" => (value.as_map().is_some(), "a map: the document"),
+        "documents" => (value.as_list().is_some(), "a list of documents"),
+        "event" => (value.as_map().is_some(), "a map: the event"),
+        "with" => (
+            value.as_map().is_some(),
+            "a map: what is other in the event",
+        ),
+        "rule" => (value.as_str().is_some(), "the name of a rule"),
+        "skip" | "dead_letter" => (value.as_str().is_some(), "a text: the reason"),
+        "unmapped" => (matches!(value.kind, Kind::Bool(true)), "`true`"),
+        _ => return,
+    };
+    if !fits {
+        diagnostics.push(wrong_type(value, &format!("`{}`", entry.key), wanted));
     }
 }
 

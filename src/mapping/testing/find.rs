@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::import::normal;
 use super::super::sets;
-use crate::diagnostics::{Diagnostic, FileId, Files, read_text};
+use crate::diagnostics::{Diagnostic, FileId, Files, is_test_file, read_text};
 
 /// Where a test file is.
 pub enum TestFile {
@@ -58,11 +58,6 @@ impl TestFile {
             }
         }
     }
-}
-
-fn is_test_file(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(".test.yaml") || name.ends_with(".test.yml")
 }
 
 /// The test files that a file, a folder with all below it, or `builtin:SET` stands for.

@@ -117,6 +117,7 @@ pub fn run_tests(
 ) -> TestReport {
     let mut run = Run {
         filter,
+        is_check: false,
         files,
         diagnostics,
         loaded: Loaded::new(),
@@ -171,6 +172,7 @@ pub fn check_tests(
     let mut found = Vec::new();
     let mut run = Run {
         filter: None,
+        is_check: true,
         files,
         diagnostics: &mut found,
         loaded: Loaded::new(),
@@ -198,6 +200,8 @@ pub fn check_tests(
 
 struct Run<'a> {
     filter: Option<&'a str>,
+    /// Only the files are of interest, and not which cases fail.
+    is_check: bool,
     files: &'a mut Files,
     diagnostics: &'a mut Vec<Diagnostic>,
     loaded: Loaded,
@@ -238,6 +242,9 @@ impl Run<'_> {
                 .is_none_or(|filter| case.name.contains(filter) || name.contains(filter));
             if !is_wanted {
                 continue;
+            }
+            if self.is_check {
+                case::check_rule(case, mapping, self.diagnostics);
             }
             let Some(tried) = case::try_out(case, mapping, &place.places, self.diagnostics) else {
                 continue;
