@@ -29,6 +29,7 @@ use super::dead_letters::{DeadLetter, owner_of_source};
 use super::keeper::SETTLE_IDS;
 use crate::clock::Clock;
 use crate::journal::{AppendError, EventMark, IdHash, Log, MalformedMark, Store, StoreCommit};
+use crate::wording::{agree, number};
 
 #[cfg(test)]
 mod tests;
@@ -321,11 +322,12 @@ impl SourceIntake {
             .take(3)
             .map(|part| part.reason.as_str())
             .collect();
-        let what = match parts.len() {
-            1 => "1 part of a request was no event".to_owned(),
-            count => format!("{count} parts of a request were no events"),
-        };
-        warn!(source = %self.name, "{what} ({}): in the dead letters", reasons.join(", "));
+        let count = parts.len();
+        warn!(
+            source = %self.name,
+            "{} of a request {} ({}): in the dead letters",
+            number(count, "part"), agree(&count, "was no event", "were no events"), reasons.join(", "),
+        );
         Ok(())
     }
 
