@@ -105,6 +105,9 @@ fn human(changes: &Changes) -> String {
     for (name, why) in &changes.failed {
         out.push_str(&format!("  not started: {name}: {why}. Its events wait.\n"));
     }
+    for warning in &changes.warnings {
+        out.push_str(&format!("  warning: {warning}\n"));
+    }
     if changes.alerts_changed {
         out.push_str("  alerts: go out by the new settings\n");
     }

@@ -329,6 +329,10 @@ pub static CODES: &[Code] = &[
         "renamed-from-existing",
         "The connector takes over the place of another one that is still in the config and needs its place itself.",
     ),
+    code(
+        "place-left-behind",
+        "A connector that has run is gone from the config, and one that reads the same source is new: most often the same one by another name. Without `renamed_from` it begins as `start:` says, by default at the oldest event of the journal, and sends again what was sent before; account and dead letters stay with the old name. Once the new one has run, the line comes too late, and only a name that is new takes the place over.",
+    ),
     lint(
         "contact-without-alerts",
         "There is no way to reach this contact: problems are only logged.",

@@ -4,6 +4,7 @@
 //! batch again after a restart; the ranges beyond it keep them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +47,18 @@ impl Cursor {
                 .range(..=sequence)
                 .next_back()
                 .is_some_and(|(_, end)| sequence < *end)
+    }
+
+    /// How many of these are settled.
+    pub fn count_in(&self, numbers: Range<u64>) -> u64 {
+        let ahead = self.ahead.iter().map(|(start, end)| (*start, *end));
+        std::iter::once((0, self.prefix))
+            .chain(ahead)
+            .map(|(start, end)| {
+                end.min(numbers.end)
+                    .saturating_sub(start.max(numbers.start))
+            })
+            .sum()
     }
 
     /// Mark one event as settled.
@@ -109,6 +122,8 @@ mod tests {
             }
             for sequence in 0..80 {
                 prop_assert_eq!(cursor.contains(sequence), plain.contains(&sequence));
+                let count = plain.range(sequence..sequence.max(70)).count() as u64;
+                prop_assert_eq!(cursor.count_in(sequence..70), count);
             }
             let first_open = (0..).find(|at| !plain.contains(at)).unwrap_or(0);
             prop_assert_eq!(cursor.prefix(), first_open);

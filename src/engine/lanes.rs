@@ -13,10 +13,11 @@ use sluice_sdk::{DynSink, Stop, typed};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::connector::{Connector, DRAIN_TIME};
 use super::delivery::Courier;
+use super::places;
 use super::prepare::PreparedConnector;
 use super::replay::Way;
 use super::shared::{ConnectorView, Shared};
@@ -45,7 +46,7 @@ pub(super) struct Lane {
 /// One that can be started: its sink was made.
 pub(super) struct Launch {
     name: String,
-    settings: ConnectorConfig,
+    config: Arc<Config>,
     mapping: Mapping,
     sink: Box<dyn DynSink>,
     print: String,
@@ -64,8 +65,8 @@ pub enum PauseError {
 
 impl Launch {
     /// Make its sink.
-    pub(super) fn new(ready: PreparedConnector, config: &Config) -> Result<Self, StartError> {
-        let settings = config.connectors[&ready.name].clone();
+    pub(super) fn new(ready: PreparedConnector, config: &Arc<Config>) -> Result<Self, StartError> {
+        let settings = &config.connectors[&ready.name];
         let sink =
             (settings.sink.plugin.build)(settings.sink.settings.clone()).map_err(|problem| {
                 StartError::Plugin {
@@ -74,9 +75,9 @@ impl Launch {
                 }
             })?;
         Ok(Self {
-            print: print_of(&settings, &ready.rules_hash),
+            print: print_of(settings, &ready.rules_hash),
             name: ready.name,
-            settings,
+            config: Arc::clone(config),
             mapping: ready.mapping,
             sink,
         })
@@ -134,45 +135,49 @@ impl Lanes {
         self.running.lock().await
     }
 
-    /// Start one that does not run.
+    /// Start one that does not run. Gives what a person should know of where it begins.
     pub(super) async fn start(
         &self,
         running: &mut BTreeMap<String, Lane>,
         launch: Launch,
-    ) -> Result<(), StartError> {
+    ) -> Result<Option<String>, StartError> {
         let Launch {
             name,
-            settings,
+            config,
             mapping,
             sink,
             print,
         } = launch;
+        let settings = config.connectors[&name].clone();
         let log = Arc::clone(&self.shared.sources[&settings.source].log);
         let courier = Arc::new(Courier::new(name.clone(), sink));
         let (shared, courier_there) = (Arc::clone(&self.shared), Arc::clone(&courier));
-        let (name_there, settings_there, log_there) =
-            (name.clone(), settings.clone(), Arc::clone(&log));
+        let (name_there, log_there) = (name.clone(), Arc::clone(&log));
         // It may read the whole journal.
         let placed = tokio::task::spawn_blocking(move || {
             let _no_release = shared
                 .placing
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            let state = place(&shared.journal, &name_there, &settings_there, &log_there)?;
+            let (state, told) = place(&shared.journal, &name_there, &config, &log_there)?;
+            places::write(&shared.journal)?;
             let paused = load_paused(&shared.journal, &name_there)?;
             courier_there.gate.set_paused(paused);
             let view = Arc::new(RwLock::new(state.clone()));
             let connector = ConnectorView {
-                source: settings_there.source,
+                source: config.connectors[&name_there].source.clone(),
                 courier: courier_there,
                 state: Arc::clone(&view),
             };
             shared.set_connector(&name_there, Some(Arc::new(connector)));
-            Ok::<_, StartError>((state, view))
+            Ok::<_, StartError>((state, view, told))
         });
-        let (state, view) = placed
+        let (state, view, told) = placed
             .await
             .unwrap_or_else(|failure| Err(StartError::State(failure.to_string())))?;
+        if let Some(told) = &told {
+            warn!(connector = %name, "{told}");
+        }
         // After damage took the log's end, new events must not get numbers that are settled.
         log.advance_past(state.cursor.end())
             .await
@@ -217,7 +222,7 @@ impl Lanes {
         };
         tasks.spawn(watched(connector, state, stop.clone())?);
         running.insert(name, Lane { stop, tasks, print });
-        Ok(())
+        Ok(told)
     }
 
     /// Stop one as at the end of the process: what is in flight is finished and saved. Status shows

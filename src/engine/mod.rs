@@ -20,6 +20,7 @@ pub mod keeper;
 mod lanes;
 mod masked;
 mod pace;
+mod places;
 pub mod prepare;
 mod reload;
 pub mod replay;

@@ -1,10 +1,12 @@
 //! From a config file to everything that is needed to run: config, and each connector's rules,
-//! checked against what its source brings and its sink takes. Touches neither network nor journal.
+//! checked against what its source brings and its sink takes. Touches neither network nor journal, but
+//! for the names of the connectors that have a place there.
 
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::places;
 use crate::config::{self, Config, ConnectorConfig, MessageId, Mode};
 use crate::diagnostics::{Diagnostic, Files, forget_used, has_errors};
 use crate::mapping::{self, Mapping, Options, Reference, Target};
@@ -52,6 +54,10 @@ pub fn prepare(
         return None;
     };
     let connectors = connectors(&config, files, diagnostics);
+    if mode == Mode::Validate {
+        // What runs says it when it gives the places.
+        diagnostics.extend(places::check(&config));
+    }
     dedupe(diagnostics);
     (!has_errors(diagnostics)).then(|| Prepared {
         config,

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use super::lanes::{Lane, Lanes, Launch, print_of};
 use super::prepare::{Prepared, prepare};
-use super::state::{StartError, left_state};
+use super::state::{StartError, late, left_state};
 use crate::config::{Config, JournalConfig, Mode};
 use crate::diagnostics::{Files, Format, has_errors, render};
 
@@ -45,6 +45,9 @@ pub struct Changes {
     pub unchanged: Vec<String>,
     /// Not started, and why. Their events wait.
     pub failed: BTreeMap<String, String>,
+    /// What to know of where connectors begin.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Alerts go out by new settings.
     #[serde(default)]
     pub alerts_changed: bool,
@@ -189,6 +192,11 @@ impl Reloader {
                 .get(&ready.name)
                 .is_some_and(|lane| lane.print() == print)
             {
+                let late = late(&shared.journal, &ready.name, settings);
+                if let Some(told) = late.map_err(|it| Refused::of(&it))? {
+                    warn!(connector = %ready.name, "{told}");
+                    changes.warnings.push(format!("{}: {told}", ready.name));
+                }
                 changes.unchanged.push(ready.name);
                 continue;
             }
@@ -208,8 +216,15 @@ impl Reloader {
             let name = launch.name().to_owned();
             let is_new = !running.contains_key(&name);
             match self.exchange(&mut running, launch).await {
-                Ok(()) if is_new => changes.added.push(name),
-                Ok(()) => changes.changed.push(name),
+                Ok(told) => {
+                    let told = told.map(|told| format!("{name}: {told}"));
+                    changes.warnings.extend(told);
+                    let list = match is_new {
+                        true => &mut changes.added,
+                        false => &mut changes.changed,
+                    };
+                    list.push(name);
+                }
                 Err(problem) => {
                     error!(connector = %name, "not started with the new config: {problem}. Its events wait; mend it and reload, or restart.");
                     changes.failed.insert(name, problem.to_string());
@@ -243,7 +258,7 @@ impl Reloader {
         &self,
         running: &mut BTreeMap<String, Lane>,
         launch: Launch,
-    ) -> Result<(), StartError> {
+    ) -> Result<Option<String>, StartError> {
         let name = launch.name().to_owned();
         let started = match self.lanes.stop(running, &name).await {
             Ok(()) => self.lanes.start(running, launch).await,

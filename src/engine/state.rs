@@ -5,12 +5,13 @@ use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
 use sluice_sdk::ConfigError;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::account::ConnectorState;
 use super::dead_letters::Letters;
 use super::dead_letters::owner_of_source;
 use super::keeper::{SourceState, keeper_key};
+use super::places;
 use super::prepare::Prepared;
 use super::replay::{Replays, Way};
 use super::status::{ConnectorStatus, SourceStatus, Status, balances};
@@ -159,45 +160,72 @@ pub fn save_paused(
 }
 
 /// The state of a connector before it runs: as it was left, brought over from its name before, or
-/// new. It is in the store when this returns.
+/// new. It is in the store when this returns. The sentence is what a person should know of it.
 pub(super) fn place(
     journal: &Journal,
     name: &str,
-    settings: &ConnectorConfig,
+    config: &Config,
     log: &Arc<Log>,
-) -> Result<ConnectorState, StartError> {
+) -> Result<(ConnectorState, Option<String>), StartError> {
+    let settings = &config.connectors[name];
+    let before = settings.renamed_from.as_deref();
     if let Some(state) = left_state(journal, name, settings)? {
-        return Ok(state);
+        let late = late(journal, name, settings)?;
+        return Ok((state, late));
     }
-    if let Some(before) = &settings.renamed_from
+    if let Some(before) = before
         && left_state(journal, before, settings)?.is_some()
     {
-        if let Some(since) = load_paused(journal, before)? {
-            save_paused(journal, name, Some(since))?;
-            save_paused(journal, before, None)?;
-        }
-        let store = journal.store();
-        let moved = Letters::new(Arc::clone(store)).move_account(before, name);
-        let (left, accounts) = moved.map_err(|problem| StartError::State(problem.to_string()))?;
-        store
-            .rename_connector(before, name, left, &accounts)
-            .and_then(|()| store.sync())
-            .map_err(|problem| StartError::State(problem.to_string()))?;
+        take_over(journal, before, name)?;
         info!(connector = %name, "goes on where `{before}` was");
         if let Some(state) = left_state(journal, name, settings)? {
-            return Ok(state);
+            return Ok((state, None));
         }
-    }
-    if let Some(before) = &settings.renamed_from {
-        warn!(connector = %name, "`renamed_from: {before}`: nothing of that name is in the data folder; the connector begins anew");
     }
     // Where it begins must survive a restart before its first event is settled.
     let state = ConnectorState {
         source: settings.source.clone(),
         ..begin(log, settings.start)
     };
+    let place = (settings.source.as_str(), state.cursor.prefix());
+    let beside = places::beside(&places::placed(journal)?, config, log, place);
     save_state(journal, name, &state)?;
-    Ok(state)
+    let told = [
+        before.map(|before| {
+            format!("`renamed_from: {before}`: nothing of that name is in the data folder")
+        }),
+        beside.or_else(|| before.map(|_| "the connector begins anew".to_owned())),
+    ];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    Ok((state, (!told.is_empty()).then(|| told.join("; "))))
+}
+
+/// What to say of a `renamed_from` whose connector has a place of its own already.
+pub(super) fn late(
+    journal: &Journal,
+    name: &str,
+    settings: &ConnectorConfig,
+) -> Result<Option<String>, StartError> {
+    let Some(before) = &settings.renamed_from else {
+        return Ok(None);
+    };
+    let left = load_state::<ConnectorState>(journal, before)?;
+    Ok(left.map(|_| places::too_late(name, before)))
+}
+
+/// Place, account, dead letters and pause of a connector that has another name now.
+fn take_over(journal: &Journal, before: &str, name: &str) -> Result<(), StartError> {
+    if let Some(since) = load_paused(journal, before)? {
+        save_paused(journal, name, Some(since))?;
+        save_paused(journal, before, None)?;
+    }
+    let store = journal.store();
+    let moved = Letters::new(Arc::clone(store)).move_account(before, name);
+    let (left, accounts) = moved.map_err(|problem| StartError::State(problem.to_string()))?;
+    store
+        .rename_connector(before, name, left, &accounts)
+        .and_then(|()| store.sync())
+        .map_err(|problem| StartError::State(problem.to_string()))
 }
 
 /// What is in the store under this name, if it fits the settings.

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::harness::{Load, Sent, Settings, assert_balanced, body, envelope, post, small};
-use crate::support::eventually;
-use crate::{CONNECTOR, EVENTS, Reloads};
+use crate::support::{Sluice, eventually, program};
+use crate::{CONNECTOR, EVENTS, Reloads, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_renamed_connector_goes_on_where_it_was_with_its_account() {
@@ -69,4 +69,92 @@ async fn a_renamed_connector_takes_the_account_of_its_dead_letters_along() {
         "delivered": 0, "skipped": {}, "dropped": {"too-large": 2}, "expired": {},
     });
     assert_eq!(letters, json!({"renamed": expected}));
+}
+
+/// Events that are delivered, each as one document.
+async fn plain(sluice: &Sluice, numbers: std::ops::Range<u64>) {
+    let events = numbers.map(|number| small(&format!("event-{number}")));
+    let (code, _) = post(&sluice.endpoint, envelope(&body(events))).await;
+    assert_eq!(code, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_name_without_the_old_one_is_told_with_what_goes_again_and_can_be_mended() {
+    let reloads = Reloads::new(Settings::default()).await;
+    let world = &reloads.world;
+    let sluice = reloads.start();
+    plain(&sluice, 0..40).await;
+    world.arrives(40).await;
+    let renamed = |from: &str, to: &str| reloads.edit(&format!("  {from}:"), &format!("  {to}:"));
+    renamed(CONNECTOR, "renamed");
+    let path = world.config.display().to_string();
+    let validate = || {
+        text(
+            &program()
+                .args(["validate", &path])
+                .output()
+                .expect("it starts")
+                .stdout,
+        )
+    };
+    let said = validate();
+    assert!(said.contains("warning[place-left-behind]"), "{said}");
+    assert!(
+        said.contains(&format!(
+            "`renamed_from: {CONNECTOR}` goes on where that was"
+        )),
+        "{said}"
+    );
+
+    let answer = reloads.reload().await;
+    let told = answer["warnings"][0].as_str().expect("a warning");
+    assert!(told.starts_with("renamed: begins anew, "), "{told}");
+    assert!(
+        told.contains("40 events that it has settled go once more"),
+        "{told}"
+    );
+    assert!(
+        told.contains(&format!("`renamed_from: {CONNECTOR}`")),
+        "{told}"
+    );
+    sluice.wait_for_line("40 events that it has settled go once more");
+    assert!(
+        !validate().contains("place-left-behind"),
+        "it has a place now"
+    );
+
+    reloads.edit(
+        "  renamed:",
+        &format!("  renamed:\n    renamed_from: {CONNECTOR}"),
+    );
+    let answer = reloads.reload().await;
+    let told = answer["warnings"][0].as_str().expect("a warning");
+    assert!(told.contains("comes too late"), "{told}");
+    renamed("renamed", "another");
+    let answer = reloads.reload().await;
+    assert_eq!(answer["warnings"], json!([]), "{answer}");
+    assert_eq!(
+        reloads.status().await["connectors"]["another"]["events"]["delivered"],
+        40
+    );
+    assert_eq!(sluice.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_name_that_begins_now_is_told_what_it_does_not_send() {
+    let reloads = Reloads::new(Settings::default()).await;
+    let world = &reloads.world;
+    let sluice = reloads.start();
+    plain(&sluice, 0..10).await;
+    world.arrives(10).await;
+    assert!(reloads.command(&["pause", CONNECTOR]).status.success());
+    plain(&sluice, 10..17).await;
+    reloads.edit(&format!("  {CONNECTOR}:"), "  renamed:\n    start: now");
+    let answer = reloads.reload().await;
+    let told = answer["warnings"][0].as_str().expect("a warning");
+    assert!(
+        told.contains("7 events that it had not sent are not sent"),
+        "{told}"
+    );
+    assert_eq!(sluice.stop(), Some(0));
 }
