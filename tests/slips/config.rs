@@ -1,0 +1,129 @@
+//! Slips in sluice.yaml, but for its secrets.
+
+use std::path::Path;
+
+use super::{CONFIG, expect, told, validated, with, write};
+
+#[test]
+fn validate_shows_whose_rules_a_connector_runs() {
+    let line = "braze-to-segment: braze to segment by builtin:braze_to_segment (";
+    validated("version: 1", "version: 1", 0, &[line]);
+}
+
+#[test]
+fn a_folder_of_rules_that_no_connector_names_is_told() {
+    let folder = with("version: 1", "version: 1");
+    let rules =
+        "version: 1\nimport: [builtin:braze_to_segment]\nrules: { email_sent: { skip: no } }\n";
+    write(folder.path(), "mappings/ours.yaml", rules);
+    let told = [
+        "sluice.yaml:7:15  warning[unread-folder]",
+        "no connector names the folder mappings",
+        "say `mappings: mappings`",
+    ];
+    expect(folder.path(), &["validate"], 0, &told);
+    let named = CONFIG.replace("builtin:braze_to_segment", "mappings");
+    write(folder.path(), "sluice.yaml", &named);
+    expect(
+        folder.path(),
+        &["validate", "--strict"],
+        0,
+        &["by mappings ("],
+    );
+}
+
+#[test]
+fn the_config_of_the_readme_is_the_one_that_init_writes() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).expect("a page");
+    let blocks = readme.split("```yaml\n").skip(1);
+    let shown = blocks
+        .filter_map(|rest| rest.split_once("```"))
+        .map(|(block, _)| block)
+        .find(|block| block.contains("\nconnectors:"))
+        .expect("a config");
+    let folder = tempfile::tempdir().expect("a folder");
+    expect(folder.path(), &["init", "."], 0, &["wrote"]);
+    let written = std::fs::read_to_string(folder.path().join("sluice.yaml")).expect("a config");
+    let read = |text: &str| {
+        let mut files = sluice::diagnostics::Files::default();
+        let file = files.add("sluice.yaml", None, text.to_owned());
+        sluice::diagnostics::parse_yaml(file, &files)
+            .expect("YAML")
+            .to_json()
+    };
+    assert_eq!(read(shown), read(&written));
+}
+
+#[test]
+fn an_address_without_a_scheme_gets_one() {
+    let part = "such as http://127.0.0.1:8765";
+    validated("region: us", "endpoint: \"127.0.0.1:8765\"", 1, &[part]);
+    validated(
+        "region: us",
+        "endpoint: \"localhost:8765\"",
+        1,
+        &["such as http://localhost:8765"],
+    );
+}
+
+#[test]
+fn a_key_on_another_level_is_told_where_it_belongs() {
+    let too_low = "region: us, unmapped: dead_letter,";
+    let part = "it belongs one level up, to connector `braze-to-segment`";
+    validated("region: us,", too_low, 1, &["error[unknown-key]", part]);
+    let too_high = "source: braze\n    flush_after: 1s";
+    validated(
+        "source: braze",
+        too_high,
+        1,
+        &["error[unknown-key]", "it belongs under `batch`"],
+    );
+    let of_the_sink = "source: braze\n    oversize: { drop: [properties.x] }";
+    validated(
+        "source: braze",
+        of_the_sink,
+        1,
+        &["error[unknown-key]", "it belongs under `sink`"],
+    );
+}
+
+#[test]
+fn a_plugin_that_is_not_there_hides_no_other_problem() {
+    let folder = with("type: segment", "type: segmnt");
+    let path = folder.path().join("sluice.yaml");
+    let text = std::fs::read_to_string(&path).expect("a config");
+    let text = text.replace(
+        "builtin:braze_to_segment",
+        "[rules.yaml, builtin:braze_to_segmen]",
+    );
+    std::fs::write(path, text).expect("written");
+    let rules = "version: 1\nrules: { r: { on: users.messages.email.Open, emit: { a: \"$.properties[\" } } }\n";
+    write(folder.path(), "rules.yaml", rules);
+    let told = [
+        "error[unknown-plugin]",
+        "did you mean `segment`?",
+        "error[unknown-builtin]",
+        "rules.yaml:2:",
+    ];
+    expect(folder.path(), &["validate"], 1, &told);
+}
+
+#[test]
+fn a_misspelt_key_of_a_config_is_told_without_its_consequences() {
+    for (from, to, place) in [
+        ("connectors:", "conectors:", "4:1"),
+        ("sources:", "inputs:", "2:1"),
+        ("    source:", "    sorce:", "6:5"),
+        ("    sink:", "    destination:", "8:5"),
+        ("{ type: segment", "{ tpye: segment", "8:13"),
+        ("write_key:", "api_key:", "8:40"),
+        ("mappings:", "rules:", "7:5"),
+        ("{ path: data", "{ folder: data", "9:12"),
+    ] {
+        let folder = with(from, to);
+        let (found, said) = told(folder.path());
+        assert_eq!(found, [format!("{place} unknown-key")], "{said}");
+        assert!(said.contains("did you mean `"), "{said}");
+    }
+}
