@@ -4,6 +4,7 @@
 //! Everything that is wrong is told at once, each at its place. Checking needs neither the network
 //! nor the secrets: in [`Mode::Validate`] a `${…}` without a value stands for one of the right type.
 
+mod address;
 mod alerts;
 mod load;
 mod mend;

@@ -15,6 +15,7 @@ use sluice_sdk::catalogue::Catalogue;
 use sluice_sdk::{Secret, SinkPlugin, SourcePlugin};
 
 use super::ByteSize;
+use super::address;
 use super::alerts::{AlertsConfig, Contacts, MailAddress};
 use super::units::{Period, PeriodOrOff};
 use crate::diagnostics::{Allows, Node, Span};
@@ -479,9 +480,7 @@ fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAdd
     if text == "off" {
         return Ok(None);
     }
-    text.parse().map(Some).map_err(|_| {
-        serde::de::Error::custom(
-            "expected an address with a port such as `127.0.0.1:9090`, or `off`",
-        )
-    })
+    text.parse()
+        .map(Some)
+        .map_err(|_| serde::de::Error::custom(format!("{}, or `off`", address::EXPECTED)))
 }

@@ -7,7 +7,8 @@ use jsonschema::{ValidationError, Validator};
 use serde_json::{Value, json};
 
 use super::placeholders::Resolved;
-use crate::diagnostics::{Diagnostic, Node, Span, did_you_mean};
+use super::{address, units};
+use crate::diagnostics::{Diagnostic, Kind, Node, Span, did_you_mean};
 
 /// A section of the file: where it stands, what it holds.
 pub(super) struct Section<'a> {
@@ -78,6 +79,13 @@ impl Section<'_> {
     /// The node at this pointer of the section, or the nearest above.
     pub fn node(&self, pointer: &str) -> &Node {
         self.root.at_pointer(&format!("{}{pointer}", self.pointer))
+    }
+
+    /// What to write instead of a text that is no address to listen on.
+    pub fn address_meant(&self, pointer: &str) -> String {
+        let text = self.node(pointer).as_str().unwrap_or_default();
+        // What comes from the environment does not stand there.
+        address::meant(if text.contains("${") { "" } else { text })
     }
 
     /// The value's place; of a map, the place of the key it stands under.
@@ -290,7 +298,10 @@ impl Section<'_> {
                 span,
                 format!("{subject} must be one of: {}", choices.join(", ")),
             )
-            .label(did_you_mean(found, choices.iter().map(String::as_str)));
+            .label(match choices.iter().any(|choice| choice == found) {
+                true => format!("write `{key}: {found}`, without the quotes"),
+                false => did_you_mean(found, choices.iter().map(String::as_str)),
+            });
         }
         let types = types(schema, at);
         let found = node.describe();
@@ -301,6 +312,21 @@ impl Section<'_> {
         } else {
             format!("such as `{key}: {example}`")
         };
+        if fits && key == "listen" {
+            let message = format!("{}, or `off`", address::EXPECTED);
+            return Diagnostic::error("invalid-value", span, message)
+                .label(self.address_meant(pointer));
+        }
+        let written = match &node.kind {
+            Kind::Text { value, .. } => value.clone(),
+            Kind::Number(number) => number.to_string(),
+            _ => String::new(),
+        };
+        let meant = title(schema, at).and_then(|title| units::meant(title, &written));
+        if let Some(meant) = meant {
+            let message = format!("the value of {subject} does not have the right form");
+            return Diagnostic::error("invalid-value", span, message).label(meant);
+        }
         if fits {
             let wanted = forms(schema, at);
             return Diagnostic::error(
@@ -319,7 +345,10 @@ impl Section<'_> {
                 wanted.join(" or ")
             ),
         )
-        .label(example)
+        .label(match crate::mapping::set_in_map(node) {
+            Some(set) => format!("without the space behind the colon: `{set}`"),
+            None => example,
+        })
     }
 
     fn called(&self, pointer: &str) -> String {
@@ -462,6 +491,13 @@ fn choices(root: &Value, schema: &Value) -> Vec<String> {
         all.extend(inner);
     }
     all
+}
+
+/// The title of a schema, or of the first of its alternatives that has one.
+fn title<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a str> {
+    let schema = follow(root, schema);
+    let own = schema.get("title").and_then(Value::as_str);
+    own.or_else(|| branches(schema).find_map(|branch| title(root, branch)))
 }
 
 /// Examples of the right form, as a sentence.

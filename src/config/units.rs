@@ -107,9 +107,82 @@ impl JsonSchema for PeriodOrOff {
     }
 }
 
+/// What to write instead of a text that is no value of this title, where it can be seen.
+pub(super) fn meant(title: &str, text: &str) -> Option<String> {
+    let text = text.trim();
+    let digits = text.find(|sign: char| !sign.is_ascii_digit());
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
+    if number.is_empty() {
+        return None;
+    }
+    let unit = unit.trim().to_lowercase();
+    match title {
+        "size" => {
+            let (first, rest) = (unit.get(..1)?, unit.get(1..)?);
+            let letter = ["k", "m", "g", "t"].iter().find(|one| **one == first)?;
+            let letter = letter.to_uppercase();
+            match rest {
+                "" => Some(format!(
+                    "write `{number}{letter}iB` (of 1024) or `{number}{letter}B` (of 1000)"
+                )),
+                "b" => Some(format!("write `{number}{letter}B`")),
+                "ib" => Some(format!("write `{number}{letter}iB`")),
+                _ => None,
+            }
+        }
+        "duration" | "duration or off" => {
+            let unit = match unit.as_str() {
+                "" => {
+                    return Some(format!(
+                        "a unit is missing: `{number}s`, or another of ms, s, m, h, d"
+                    ));
+                }
+                "w" | "week" | "weeks" => {
+                    let days = number.parse::<u64>().ok()?.checked_mul(7)?;
+                    return Some(format!("write `{days}d`"));
+                }
+                "ms" | "msec" | "millis" | "milliseconds" => "ms",
+                "s" | "sec" | "secs" | "second" | "seconds" => "s",
+                "m" | "min" | "mins" | "minute" | "minutes" => "m",
+                "h" | "hr" | "hrs" | "hour" | "hours" => "h",
+                "d" | "day" | "days" => "d",
+                _ => return None,
+            };
+            Some(format!("write `{number}{unit}`"))
+        }
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_meant_by_other_units_is_told() {
+        for (title, text, told) in [
+            (
+                "size",
+                "10G",
+                Some("write `10GiB` (of 1024) or `10GB` (of 1000)"),
+            ),
+            ("size", "10 gb", Some("write `10GB`")),
+            ("size", "10Gib", Some("write `10GiB`")),
+            ("size", "1.5GiB", None),
+            ("duration", "7 days", Some("write `7d`")),
+            ("duration", "1w", Some("write `7d`")),
+            ("duration or off", "7D", Some("write `7d`")),
+            (
+                "duration",
+                "30",
+                Some("a unit is missing: `30s`, or another of ms, s, m, h, d"),
+            ),
+            ("duration", "soon", None),
+            ("other", "10G", None),
+        ] {
+            assert_eq!(meant(title, text).as_deref(), told, "{title} {text}");
+        }
+    }
 
     #[test]
     fn periods_read_as_people_write_them() {

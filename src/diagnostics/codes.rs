@@ -34,7 +34,7 @@ const fn lint(name: &'static str, says: &'static str) -> Code {
 pub static CODES: &[Code] = &[
     code(
         "yaml-syntax",
-        "The file is not YAML. Tabs cannot indent, brackets and quotes need their other half, and a value that begins with one of `@ * & ! % > |` or a backtick, or has a `:` and a space in it, goes in quotes.",
+        "The file is not YAML. Tabs cannot indent, brackets and quotes need their other half, and a value that begins with one of `@ * & ! % > |` or a backtick, or has a `:` and a space or a ` #` in it, goes in quotes: straight ones, as curly ones are none.",
     ),
     code(
         "yaml-limit",
@@ -120,7 +120,7 @@ pub static CODES: &[Code] = &[
     ),
     lint(
         "no-identity",
-        "The document of a connector's rule has no identity for its sink. After a crash the last unconfirmed documents are sent again, and the sink cannot recognise them: each counts twice. The built-in templates bring one: `$extends` one of them, or make it of the event's id.",
+        "The document of a connector's rule has no identity for its sink. After a crash the last unconfirmed documents are sent again, and the sink cannot recognise them: each counts twice. Or it is a text that is the same for every event, and the sink takes all but the first document for repetitions. The built-in templates bring one: `$extends` one of them, or make it of the event's id.",
     ),
     code(
         "missing-on",
@@ -159,6 +159,10 @@ pub static CODES: &[Code] = &[
         "bad-expression",
         "The text is no logical expression of RFC 9535.",
     ),
+    lint(
+        "fixed-text",
+        "A text stands in an expression where the path of a field is meant, so that the answer is the same for every event. `search` and `match` take the path first and the pattern second; a path has no quotes around it.",
+    ),
     code("bad-path", "The text is no JSONPath of RFC 9535."),
     code(
         "not-a-path",
@@ -174,7 +178,7 @@ pub static CODES: &[Code] = &[
     ),
     lint(
         "text-like-path",
-        "The text is written like a path without its beginning, `$user.user_id` or `user.user_id`; as it stands, every document gets this very text. An error where a path is certain: with the `$`, of a field that the events have.",
+        "The text is written like a path without its beginning, `$user.user_id` or `user.user_id`; as it stands, every document gets this very text. So it does with a path in braces, `Sale {$.properties.url}`, which only `$text` fills, and with the name of an operator, `$omit`, which stands in braces with its value. An error where a path is certain: with the `$`, of a field that the events have, and alone in braces, `{properties.url}`.",
     ),
     code(
         "unknown-operator",
@@ -324,6 +328,10 @@ pub static CODES: &[Code] = &[
     code(
         "admin-without-token",
         "The admin listener can be reached from other machines and asks for no token: anybody there could pause and replay.",
+    ),
+    code(
+        "same-address",
+        "Two listeners want the same port of the same address, and only one can have it: sources under `listen` (`127.0.0.1:8080` when nothing is said), the admin listener under `admin: { listen: … }`.",
     ),
     code(
         "renamed-from-existing",

@@ -127,6 +127,10 @@ fn connectors(
 fn unread_mappings(config: &Config, files: &Files) -> Option<Diagnostic> {
     let folder = mapping::normal(&config.folder.join(mapping::FOLDER));
     let own = mapping::files_in(&folder);
+    let mut named = config.connectors.values().flat_map(|one| &one.mappings);
+    if named.any(|(text, _)| mapping::normal(&config.folder.join(text)) == folder) {
+        return None;
+    }
     let is_read = |path: &PathBuf| files.ids().any(|id| files.path(id) == Some(path));
     if own.is_empty() || own.iter().any(is_read) {
         return None;

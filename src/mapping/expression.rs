@@ -15,6 +15,9 @@ use serde_json::Value;
 
 use super::paths::{self, PathError, Step};
 
+/// Said of what cannot be read.
+pub const INVALID: &str = "this is not a valid expression (RFC 9535)";
+
 /// A compiled expression.
 #[derive(Debug, Clone)]
 pub enum Expression {
@@ -101,15 +104,12 @@ impl Expression {
                 jsonpath_rust::parser::errors::JsonPathError::InvalidJsonPath(message) => {
                     message.clone()
                 }
-                _ => "this is not a valid expression (RFC 9535)".to_owned(),
+                _ => INVALID.to_owned(),
             };
             fail(at.saturating_sub(HEAD).min(text.len()), message)
         })?;
         let [Segment::Selector(Selector::Filter(filter))] = query.segments.as_slice() else {
-            return Err(fail(
-                0,
-                "this is not a valid expression (RFC 9535)".to_owned(),
-            ));
+            return Err(fail(0, INVALID.to_owned()));
         };
         if paths::uses_root(filter) {
             return Err(fail(
@@ -318,6 +318,17 @@ fn compile(pattern: &str, whole: bool) -> Result<Regex, regex::Error> {
     }
 }
 
+/// What is wrong with a pattern, if it is none.
+pub fn pattern_problem(pattern: &str) -> Option<String> {
+    let said = Regex::new(pattern).err()?.to_string();
+    let (_, reason) = said.rsplit_once("error: ").unwrap_or(("", &said));
+    let message = format!("`{pattern}` is not a valid regular expression");
+    Some(match reason.contains('\n') {
+        true => message,
+        false => format!("{message}: {reason}"),
+    })
+}
+
 fn lower(filter: &Filter) -> Result<Expression, String> {
     Ok(match filter {
         Filter::Or(all) => Expression::Or(all.iter().map(lower).collect::<Result<_, _>>()?),
@@ -363,10 +374,12 @@ fn lower_test(test: &Test) -> Result<Expression, String> {
 
 fn lower_pattern(text: &FnArg, pattern: &FnArg, whole: bool) -> Result<Expression, String> {
     let pattern = match argument(pattern)? {
-        Operand::Literal(Value::String(pattern)) => Pattern::Fixed(
-            compile(&pattern, whole)
-                .map_err(|_| format!("`{pattern}` is not a valid regular expression"))?,
-        ),
+        Operand::Literal(Value::String(pattern)) => {
+            if let Some(problem) = pattern_problem(&pattern) {
+                return Err(problem);
+            }
+            Pattern::Fixed(compile(&pattern, whole).map_err(|error| error.to_string())?)
+        }
         other => Pattern::Dynamic(Box::new(other)),
     };
     Ok(Expression::Pattern {

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use super::sets::{self, builtin_sets};
 use super::syntax::{self, Module, Named};
 use crate::diagnostics::{
-    Allows, Diagnostic, FileKind, Files, Node, Severity, Span, did_you_mean, is_test_file,
-    name_beside, other_kind, parse_yaml, read_text,
+    Allows, Diagnostic, FileKind, Files, Node, Severity, Span, is_test_file, name_beside,
+    other_kind, parse_yaml, read_text,
 };
 
 /// Where a file is.
@@ -150,10 +150,8 @@ impl<'a> Loader<'a> {
             .collect();
         if found.is_empty() {
             let sets = builtin_sets();
-            let label = did_you_mean(
-                path.to_string_lossy().as_ref(),
-                sets.iter().map(String::as_str),
-            );
+            let label = sets::meant(&format!("builtin:{}", path.display()))
+                .map_or_else(String::new, |set| format!("did you mean `{set}`?"));
             self.error(
                 "unknown-builtin",
                 span,
@@ -172,15 +170,24 @@ impl<'a> Loader<'a> {
             return vec![Place::Disk(normal(path))];
         }
         let mut found: Vec<PathBuf> = if path.is_dir() {
+            if let Err(error) = std::fs::read_dir(path) {
+                let message = format!("the folder `{text}` cannot be read: {error}");
+                self.error("unreadable-file", span, message, String::new());
+                return Vec::new();
+            }
             files_in(path)
         } else if text.contains(['*', '?', '{']) {
             glob(path)
         } else {
+            let label = match sets::meant(text) {
+                Some(set) => format!("the built-in set is named `{set}`"),
+                None => name_beside(path),
+            };
             self.error(
                 "missing-file",
                 span,
                 format!("there is no file or folder `{text}`"),
-                name_beside(path),
+                label,
             );
             return Vec::new();
         };

@@ -150,20 +150,19 @@ fn read(
 
 /// A `for` that speaks of other plugins than the connector has.
 fn other_target(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) {
-    let mut tell = |(name, span): &(String, Span), what: &str, known: Vec<&str>| {
-        let hint = match did_you_mean(name, known.iter().copied()) {
-            hint if hint.is_empty() || known.contains(&name.as_str()) => {
-                "the connector's own counts".to_owned()
-            }
-            hint => hint,
-        };
+    let mut tell = |(name, span): &(String, Span), what: &str, known: Vec<&'static str>| {
+        // No plugin of another build, but a slip.
+        if !known.contains(&name.as_str()) && nearest(name, known.iter().copied()).is_some() {
+            diagnostics.push(unknown_plugin(what, name, *span, known));
+            return;
+        }
         diagnostics.push(
             Diagnostic::warning(
                 "other-target",
                 *span,
                 format!("this is written for the {what} `{name}`; here it is used with another"),
             )
-            .label(hint),
+            .label("the connector's own counts"),
         );
     };
     if let (Some(source), Some(own)) = (&set.source, target.catalogue) {
@@ -184,16 +183,14 @@ fn other_target(set: &Set, target: Target, diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
+fn unknown_plugin(what: &str, name: &str, span: Span, known: Vec<&'static str>) -> Diagnostic {
+    let message = format!("there is no {what} `{name}` in this build");
+    Diagnostic::error("unknown-plugin", span, message).label(did_you_mean(name, known))
+}
+
 fn target_of(set: &Set, diagnostics: &mut Vec<Diagnostic>) -> Target {
     let mut unknown = |what: &str, name: &str, span: Span, known: Vec<&'static str>| {
-        diagnostics.push(
-            Diagnostic::error(
-                "unknown-plugin",
-                span,
-                format!("there is no {what} `{name}` in this build"),
-            )
-            .label(did_you_mean(name, known)),
-        );
+        diagnostics.push(unknown_plugin(what, name, span, known));
     };
     let mut target = Target::default();
     if let Some((name, span)) = &set.source {
@@ -233,6 +230,7 @@ fn without_consequences(diagnostics: &mut Vec<Diagnostic>) {
                 | "unreadable-file"
                 | "duplicate-key"
         ) || one.code.starts_with("yaml-")
+            || one.code == "wrong-type" && one.message.starts_with("`import`")
     });
     if is_unread {
         diagnostics.retain(|one| {
@@ -336,7 +334,8 @@ fn compile_set(
             continue;
         }
         let node = resolver.resolve(&node, diagnostics);
-        if merge::is_partial(&node) {
+        let own = part.top().node.as_map().unwrap_or_default();
+        if merge::is_partial(&node) || own.iter().any(syntax::is_extends) {
             partial.insert(part.name.as_str());
         }
         let mut compiler = Compiler::new(&tables, diagnostics);

@@ -261,7 +261,12 @@ impl<'a> Resolver<'a> {
                 )
                 .label(
                     match did_you_mean(name, self.templates.keys().map(String::as_str)) {
-                        hint if hint.is_empty() => import_of("templates", name),
+                        hint if hint.is_empty() => match name.rsplit([':', '.', '/']).next() {
+                            Some(bare) if self.templates.contains_key(bare) => {
+                                format!("a template is named alone: `$extends: {bare}`")
+                            }
+                            _ => import_of("templates", name),
+                        },
                         hint => hint,
                     },
                 ),

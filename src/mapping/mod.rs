@@ -73,7 +73,7 @@ pub use self::personal::{PersonalRules, Treatment};
 pub use self::plan::TypePattern;
 pub use self::ready::rule_for;
 pub use self::run::{Mapping, NOT_OPTED_IN};
-pub use self::sets::{builtin_sets, made_for};
+pub use self::sets::{builtin_sets, in_map as set_in_map, made_for};
 
 /// Something that names mapping files.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::diagnostics::{Files, Node, parse_yaml};
+use crate::diagnostics::{Files, Node, nearest, parse_yaml};
 
 /// By path, which begins with the name of the set.
 static FILES: LazyLock<BTreeMap<PathBuf, &'static str>> = LazyLock::new(|| {
@@ -58,6 +58,37 @@ pub fn import_of(part: &str, name: &str) -> String {
             let name = set.name;
             format!("a built-in set has it: say `import: [builtin:{name}]` at the top")
         })
+}
+
+/// The built-in set that a text means: named without `builtin:`, in another form, without what stands
+/// before it, or misspelt.
+pub fn meant(text: &str) -> Option<String> {
+    let bare = ["built-in", "built_in", "builtin"]
+        .iter()
+        .find_map(|word| text.strip_prefix(word)?.strip_prefix([':', '/', ' ']))
+        .unwrap_or(text)
+        .trim();
+    let bare = bare
+        .strip_suffix(".yaml")
+        .unwrap_or(bare)
+        .trim_end_matches('/');
+    let sets = builtin_sets();
+    let whole = sets.iter().find(|set| *set == bare);
+    let end = || sets.iter().find(|set| set.ends_with(&format!("/{bare}")));
+    let near = || {
+        let names = sets.iter().map(String::as_str);
+        nearest(bare, names).filter(|_| text.starts_with("builtin"))
+    };
+    let found = whole.or_else(end).map(String::as_str).or_else(near)?;
+    Some(format!("builtin:{found}"))
+}
+
+/// A built-in set whose name YAML took for a map, `builtin: NAME`.
+pub fn in_map(node: &Node) -> Option<String> {
+    match node.as_map()? {
+        [entry] => meant(&format!("{}:{}", entry.key, entry.value.as_str()?)),
+        _ => None,
+    }
 }
 
 /// The files that lie directly in a set, read.

@@ -4,6 +4,7 @@
 //! templates, paths) comes later.
 
 use super::merge::is_omit;
+use super::sets;
 pub use crate::diagnostics::unknown_key;
 use crate::diagnostics::{Allows, Diagnostic, Entry, Kind, Node, Span, mend_keys};
 
@@ -249,7 +250,11 @@ pub fn texts(node: &Node, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<
     let one = |node: &Node, diagnostics: &mut Vec<Diagnostic>| match node.as_str() {
         Some(text) => Some((text.to_owned(), node.span)),
         None => {
-            diagnostics.push(wrong_type(node, what, "a text or a list of texts"));
+            let wrong = wrong_type(node, what, "a text or a list of texts");
+            diagnostics.push(match sets::in_map(node) {
+                Some(set) => wrong.label(format!("without the space behind the colon: `{set}`")),
+                None => wrong,
+            });
             None
         }
     };
@@ -280,6 +285,11 @@ fn named(node: &Node, what: &str, diagnostics: &mut Vec<Diagnostic>) -> Vec<Name
     }
 }
 
+/// A template for a whole rule, which there is not.
+pub fn is_extends(entry: &Entry) -> bool {
+    matches!(entry.key.as_str(), "extends" | "$extends")
+}
+
 fn rule(rule: &Named, diagnostics: &mut Vec<Diagnostic>) {
     let Some(entries) = rule.node.as_map() else {
         diagnostics.push(wrong_type(
@@ -294,7 +304,11 @@ fn rule(rule: &Named, diagnostics: &mut Vec<Diagnostic>) {
         let value = &entry.value;
         let what = format!("`{}`", entry.key);
         if !RULE_KEYS.contains(&entry.key.as_str()) {
-            diagnostics.push(unknown_key(entry, RULE_KEYS, "a rule"));
+            let unknown = unknown_key(entry, RULE_KEYS, "a rule");
+            diagnostics.push(match is_extends(entry) {
+                true => unknown.label("it belongs to the document: `emit: { $extends: … }`"),
+                false => unknown,
+            });
             continue;
         }
         if is_omit(value) {

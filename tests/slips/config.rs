@@ -127,3 +127,86 @@ fn a_misspelt_key_of_a_config_is_told_without_its_consequences() {
         assert!(said.contains("did you mean `"), "{said}");
     }
 }
+
+#[test]
+fn an_address_that_is_none_is_told_what_to_write() {
+    let expected = "expected an IP address and a port from 0 to 65535";
+    for (address, meant) in [
+        ("localhost:8080", "write `127.0.0.1:8080`"),
+        ("127.0.0.1:99999", "99999 is no port: the highest is 65535"),
+        (":8080", "`0.0.0.0:8080` for all that reach it"),
+        ("127.0.0.1", "the port is missing: `127.0.0.1:8080`"),
+    ] {
+        let listen = format!("type: braze_webhook, listen: \"{address}\"");
+        let place = "sluice.yaml:3:41  error[";
+        validated("type: braze_webhook", &listen, 1, &[place, expected, meant]);
+        let admin = format!("admin: {{ listen: \"{address}\" }}\njournal:");
+        let place = "sluice.yaml:9:18  error[";
+        let or_off = format!("{expected}, or `off`");
+        validated("journal:", &admin, 1, &[place, &or_off, meant]);
+    }
+}
+
+#[test]
+fn two_listeners_on_one_port_are_told() {
+    let admin = "admin: { listen: 127.0.0.1:8080 }\njournal:";
+    let told = [
+        "sluice.yaml:9:18  error[same-address]: the admin listener and the source `braze` want the same port, 8080",
+        "sluice.yaml:3:3: the other one",
+    ];
+    validated("journal:", admin, 1, &told);
+    expect(with("journal:", admin).path(), &["run"], 1, &[told[0]]);
+
+    let second = "  shop: { type: http, token: \"${T}\", listen: \"0.0.0.0:8080\" }\nconnectors:";
+    let (found, said) = super::told(with("connectors:", second).path());
+    assert_eq!(found, ["4:46 same-address", "4:3 unused-source"], "{said}");
+    // Any port that is free is no port in common.
+    let free = "  shop: { type: http, token: \"${T}\", listen: \"127.0.0.1:0\" }\nadmin: { listen: 127.0.0.1:0 }\nconnectors:";
+    let (found, said) = super::told(with("connectors:", free).path());
+    assert_eq!(found, ["4:3 unused-source"], "{said}");
+}
+
+#[test]
+fn a_size_a_duration_and_a_version_in_another_form_are_told_in_ours() {
+    for (setting, column, meant) in [
+        (
+            "max_size: 10G",
+            34,
+            "write `10GiB` (of 1024) or `10GB` (of 1000)",
+        ),
+        ("max_size: 10 gb", 34, "write `10GB`"),
+        ("retain: 7 days", 32, "write `7d`"),
+        ("retain: 1w", 32, "write `7d`"),
+        ("retain: 168", 32, "a unit is missing: `168s`"),
+    ] {
+        let place = format!("sluice.yaml:9:{column}  error[");
+        let journal = format!("path: data, {setting}");
+        validated("path: data", &journal, 1, &[&place, &format!("^ {meant}")]);
+    }
+    let meant = "write `version: 1`, without the quotes";
+    validated(
+        "version: 1",
+        "version: \"1\"",
+        1,
+        &["sluice.yaml:1:10  error[", meant],
+    );
+}
+
+#[test]
+fn a_built_in_set_in_another_form_is_told_its_name() {
+    let meant = "`builtin:braze_to_segment`";
+    for text in [
+        "braze_to_segment",
+        "[builtin: braze_to_segment]",
+        "builtin/braze_to_segment",
+    ] {
+        validated(
+            "builtin:braze_to_segment",
+            text,
+            1,
+            &[meant, "1 error, 0 warnings"],
+        );
+    }
+    let overlay = "did you mean `builtin:braze_to_segment/full`?";
+    validated("builtin:braze_to_segment", "builtin:full", 1, &[overlay]);
+}

@@ -2,6 +2,7 @@
 
 mod cases;
 mod commands;
+mod conditions;
 mod config;
 mod rules;
 mod secrets;

@@ -45,12 +45,20 @@ fn a_plugin_that_a_mapping_names_wrongly_is_guessed() {
     let folder = with("builtin:braze_to_segment", "mappings");
     let rules = "version: 1\nfor: { source: braze_webhook, sink: segmnt }\nrules: { r: { on: users.messages.email.Open, skip: no } }\n";
     write(folder.path(), "mappings/ours.yaml", rules);
-    expect(
+    let told = [
+        "mappings/ours.yaml:2:37  error[unknown-plugin]",
+        "did you mean `segment`?",
+        "1 error, 0 warnings",
+    ];
+    expect(folder.path(), &["validate"], 1, &told);
+    // A plugin of another build stays a warning.
+    write(
         folder.path(),
-        &["validate"],
-        0,
-        &["warning[other-target]", "did you mean `segment`?"],
+        "mappings/ours.yaml",
+        &rules.replace("segmnt", "warehouse"),
     );
+    let told = ["warning[other-target]", "the connector's own counts"];
+    expect(folder.path(), &["validate"], 0, &told);
 }
 
 #[test]
@@ -97,6 +105,16 @@ fn an_import_that_is_not_there_is_told_once() {
             "import: [builtin:braze_to_segmnt]\n",
             "2:10 unknown-builtin",
             "did you mean",
+        ),
+        (
+            "import: [braze_to_segment]\n",
+            "2:10 missing-file",
+            "the built-in set is named `builtin:braze_to_segment`",
+        ),
+        (
+            "import: [builtin: braze_to_segment]\n",
+            "2:10 wrong-type",
+            "without the space behind the colon: `builtin:braze_to_segment`",
         ),
         (
             "improt: [builtin:braze_to_segment]\n",
@@ -161,4 +179,37 @@ fn an_identity_that_is_the_same_for_every_event_is_told() {
         &rules.replace("sale-1", "$.id"),
     );
     expect(folder.path(), &["validate", "--strict"], 0, &[]);
+}
+
+#[test]
+fn a_template_in_another_form_is_told_where_and_how_it_is_named() {
+    let rule = |member: &str| {
+        format!(
+            "rules:\n  c:\n    on: users.messages.email.Click\n    when: \"@.id\"\n    {member}\n"
+        )
+    };
+    for (member, problem, hint) in [
+        (
+            "emit: { extends: engagement, event: A }",
+            "7:13 unknown-member",
+            "begin with `$`: `$extends`",
+        ),
+        (
+            "emit: { $extend: engagement, event: A }",
+            "7:13 unknown-operator",
+            "did you mean `$extends`?",
+        ),
+        (
+            "emit: { $extends: builtin:engagement, event: A }",
+            "7:23 unknown-template",
+            "a template is named alone: `$extends: engagement`",
+        ),
+        (
+            "$extends: engagement\n    emit: { event: A }",
+            "7:5 unknown-key",
+            "it belongs to the document: `emit: { $extends: … }`",
+        ),
+    ] {
+        rules_give(&rule(member), &[problem], &[hint]);
+    }
 }

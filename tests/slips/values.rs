@@ -85,3 +85,20 @@ fn an_operator_without_its_braces_is_told() {
         assert!(!said.contains("`$.omit`"), "{said}");
     }
 }
+
+#[test]
+fn a_path_alone_in_braces_is_told_to_stand_without_them() {
+    for text in [
+        "{properties.url}",
+        "{ $.properties.url }",
+        "{$properties.url}",
+    ] {
+        let (code, said) = with_member(&format!("event: {text}"));
+        assert_eq!(code, 1, "{said}");
+        assert!(
+            said.contains("a path stands without braces: `$.properties.url`"),
+            "{said}"
+        );
+        assert!(said.contains("1 error, 0 warnings"), "{said}");
+    }
+}

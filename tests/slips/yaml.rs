@@ -124,3 +124,41 @@ fn a_missing_space_behind_a_colon_is_told() {
     let (code, said) = with_member("event: e\n      properties: { \"a:b\": 1, c:d: 2 }");
     assert_eq!(code, 0, "{said}");
 }
+
+#[test]
+fn a_comment_that_was_meant_as_text_and_curly_quotes_are_told() {
+    let lines = "rules:\n  c:\n    on: users.messages.email.Click\n";
+    for (rest, place, hint) in [
+        ("    skip: #no\n", "6:11", "write `skip: \"#no\"`"),
+        (
+            "    emit: { a: b, event: Sale #1, c: [d] }\n",
+            "6:31",
+            "write `event: \"Sale #1\"`",
+        ),
+        ("    skip: “no”\n", "6:11", "write straight ones"),
+        (
+            "    emit: { event: ‘Sale, now’ }\n",
+            "6:20",
+            "write straight ones",
+        ),
+    ] {
+        let (found, said) = told(over_the_set(&format!("{lines}{rest}")).path());
+        assert_eq!(found, [format!("{place} yaml-syntax")], "{said}");
+        assert!(said.contains(hint), "`{hint}` is not in:\n{said}");
+    }
+    for fine in [
+        "    skip: no #2\n",
+        "    skip: no\n    description: # said later\n      here\n",
+        "    skip: \"“no”\"\n",
+        "    skip: |\n      “no”\n",
+        "    skip: no\n  # d: #1\n",
+    ] {
+        let (found, said) = told(over_the_set(&format!("{lines}{fine}")).path());
+        assert_eq!(found, ["4:3 unreachable-rule"], "{said}");
+    }
+    for secret in ["“hunter2”", "#hunter2"] {
+        let (_, said) = ask(with("\"${BRAZE_TOKEN}\"", secret).path(), &["validate"]);
+        assert!(said.contains("error[yaml-syntax]"), "{said}");
+        assert!(!said.contains("hunter"), "{said}");
+    }
+}

@@ -1,11 +1,14 @@
 //! Names, and what fits together: a connector with its source, a source with its connectors.
 
+use std::net::SocketAddr;
+
 use indexmap::IndexMap;
+use serde_json::Value;
 
 use super::super::model::{Config, ConnectorConfig, SourceConfig};
-use super::super::{Mode, overlap};
-use super::Loader;
-use crate::diagnostics::{Diagnostic, Entry, Node, did_you_mean, nearest};
+use super::super::{Mode, address, overlap, schema, shape};
+use super::{Loader, escape};
+use crate::diagnostics::{Diagnostic, Entry, Node, Span, did_you_mean, nearest};
 
 impl Loader<'_> {
     pub(super) fn check_source(
@@ -175,6 +178,54 @@ impl Loader<'_> {
             )
             .label("add `token:` beside it, or listen on 127.0.0.1"),
         );
+    }
+
+    /// Listeners of this config that keep one another from their address. A source that listens says
+    /// where under `listen`.
+    pub(super) fn listeners(&mut self, config: &Config) {
+        let mut known: Vec<(String, SocketAddr, Span)> = Vec::new();
+        let listen = |of: Option<&Node>| of.and_then(|it| it.get("listen")).map(|it| it.span);
+        for (name, source) in &config.sources {
+            let open = format!("/sources/{}/listen", escape(name));
+            if self.resolved.open.contains(&open) || self.mode == Mode::Inspect {
+                continue;
+            }
+            let schema = schema::source_schema(source.plugin);
+            let default =
+                shape::property(&schema, &schema, "listen").and_then(|it| it.get("default"));
+            let address = source.settings.get("listen").or(default);
+            let address = address
+                .and_then(Value::as_str)
+                .and_then(|it| it.parse().ok());
+            if let Some(address) = address {
+                let node = self.root.get("sources").and_then(|all| all.get(name));
+                let place = listen(node).unwrap_or(source.span);
+                known.push((format!("source `{name}`"), address, place));
+            }
+        }
+        let admin = config.admin.listen;
+        if let Some(address) =
+            admin.filter(|_| !self.resolved.open.iter().any(|it| it == "/admin/listen"))
+        {
+            let place = listen(self.root.get("admin")).unwrap_or(self.root.span);
+            known.push(("admin listener".to_owned(), address, place));
+        }
+        for (at, (what, address, place)) in known.iter().enumerate() {
+            let taken = known[..at]
+                .iter()
+                .find(|(_, other, _)| address::is_taken(*address, *other));
+            if let Some((other, _, first)) = taken {
+                let message = format!(
+                    "the {what} and the {other} want the same port, {}",
+                    address.port()
+                );
+                self.diagnostics.push(
+                    Diagnostic::error("same-address", *place, message)
+                        .label("give one of them another port")
+                        .related(*first, "the other one"),
+                );
+            }
+        }
     }
 
     /// A name that is still in use has nothing to hand over.

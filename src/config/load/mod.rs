@@ -12,7 +12,7 @@ use sluice_sdk::{ConfigError, PathStep, Secret, typed};
 
 use super::model::{Config, ConfigKeys};
 use super::shape::Section;
-use super::{Mode, mend, overlap, placeholders, schema, secrets, shape, weak_secrets};
+use super::{Mode, address, mend, overlap, placeholders, schema, secrets, shape, weak_secrets};
 use crate::diagnostics::{
     Allows, Diagnostic, Entry, FileKind, Files, Kind, Node, Span, has_errors, other_kind,
     parse_yaml, read_text,
@@ -180,6 +180,7 @@ impl Loader<'_> {
         overlap::check(&config, self.diagnostics);
         self.contacts(&config);
         self.admin(&config);
+        self.listeners(&config);
         self.renamed(&config);
         Some(config)
     }
@@ -250,19 +251,21 @@ fn report_setting(
     if section.is_open(&pointer) {
         return true;
     }
+    // As the standard library says it, of every plugin that reads one.
+    let message = match error.message.as_str() {
+        "invalid socket address syntax" => address::EXPECTED,
+        message => message,
+    };
     // A text that cannot be read at all is helped by an example; a plugin's own words say enough.
-    let is_unread = error.message.starts_with("invalid ");
-    let example = shape::schema_at(schema, &pointer)
-        .filter(|_| is_unread && !pointer.is_empty())
-        .map(|at| shape::forms(schema, at))
-        .unwrap_or_default();
-    diagnostics.push(
-        Diagnostic::error(
-            "invalid-setting",
-            section.place(&pointer),
-            error.message.clone(),
-        )
-        .label(example),
-    );
+    let is_unread = message.starts_with("invalid ");
+    let label = match message.starts_with(address::EXPECTED) {
+        true => section.address_meant(&pointer),
+        false => shape::schema_at(schema, &pointer)
+            .filter(|_| is_unread && !pointer.is_empty())
+            .map(|at| shape::forms(schema, at))
+            .unwrap_or_default(),
+    };
+    diagnostics
+        .push(Diagnostic::error("invalid-setting", section.place(&pointer), message).label(label));
     false
 }

@@ -166,6 +166,7 @@ impl<'a> Reader<'a> {
         let (anchor, node) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), span)?;
+                self.refuse_curly(style, span)?;
                 (anchor, self.scalar(&text, style, span))
             }
             Event::SequenceStart(anchor, tag) => {
@@ -220,6 +221,20 @@ impl<'a> Reader<'a> {
             .label(self.tag_remedy(span)));
         }
         Ok(())
+    }
+
+    fn refuse_curly(&self, style: ScalarStyle, span: Span) -> Read<()> {
+        let text = &self.text[span.start as usize..span.end as usize];
+        let first = text.chars().next().filter(|_| style == ScalarStyle::Plain);
+        match first.filter(|sign| "“”„‘’‚".contains(*sign)) {
+            Some(sign) => Err(Diagnostic::error(
+                "yaml-syntax",
+                span.part(0, sign.len_utf8()),
+                "a curly quote is no quote in YAML: it would be a part of the text",
+            )
+            .label("write straight ones, `\"` or `'`; around it all if the curly ones are meant")),
+            None => Ok(()),
+        }
     }
 
     /// `!reason text` loses its tag; `!@.x` was meant as a text.
@@ -305,6 +320,7 @@ impl<'a> Reader<'a> {
                 }
                 Event::Scalar(text, style, _, tag) => {
                     self.refuse_tag(tag.is_some(), span)?;
+                    self.refuse_curly(style, span)?;
                     (text.into_owned(), span, style == ScalarStyle::Plain)
                 }
                 _ => {
@@ -340,6 +356,9 @@ impl<'a> Reader<'a> {
                 return Err(slip);
             }
             if matches!(value.kind, Kind::Null) && value.span.start == value.span.end {
+                if let Some(slip) = slip::commented(self.text, &key, key_span) {
+                    return Err(slip);
+                }
                 value.span = key_span;
             }
             entries.push(Entry {

@@ -29,8 +29,13 @@ pub(super) fn explain(file: FileId, text: &str, at: usize, info: &str) -> Diagno
 /// What to write for a value that YAML does not take as it stands: with its key, in quotes.
 pub(super) fn in_quotes(text: &str, at: usize) -> String {
     let is_in_brackets = !scan(&text[..at]).brackets.is_empty();
+    keyed(text, at, value_at(text, at, is_in_brackets))
+}
+
+/// The value that begins at a byte, with its key, in quotes.
+fn keyed(text: &str, at: usize, value: &str) -> String {
     let start = line_start(text, at);
-    let value = quoted(value_at(text, at, is_in_brackets));
+    let value = quoted(value);
     let before = text[start..at].trim_end();
     let key = before.strip_suffix(':').map(|before| {
         let start = before.rfind([' ', '{', '[', ',']).map_or(0, |at| at + 1);
@@ -54,6 +59,25 @@ pub(super) fn glued(text: &str, key: &str, span: Span) -> Option<Diagnostic> {
         Diagnostic::error("yaml-syntax", span.part(0, name.len() + 1), message)
             .label(format!("write `{name}: {value}`")),
     )
+}
+
+/// A key whose value was taken for a comment, `skip: #1`.
+pub(super) fn commented(text: &str, key: &str, span: Span) -> Option<Diagnostic> {
+    let end = span.end as usize;
+    let rest = text[end..].trim_start().strip_prefix(':')?;
+    let line = rest.lines().next()?;
+    let value = line.trim();
+    // A space behind the sign is how comments are written.
+    let is_meant = value.strip_prefix('#')?.starts_with(char::is_alphanumeric);
+    let at = text.len() - rest.len() + (line.len() - line.trim_start().len());
+    let message = format!("`{key}` has no value: what follows `#` is a comment");
+    let byte = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    let place = Span {
+        start: byte(at),
+        end: byte(at + value.len()),
+        ..span
+    };
+    is_meant.then(|| Diagnostic::error("yaml-syntax", place, message).label(keyed(text, at, value)))
 }
 
 struct Slip<'a> {
@@ -256,7 +280,34 @@ impl Slip<'_> {
         )
     }
 
+    /// A ` #` behind a bracket, in a comment that holds what would close it.
+    fn comment(&self, open: &Opened) -> Option<Diagnostic> {
+        let (start, line) = self.line(open.at);
+        let behind = &line[open.at - start..];
+        let is_comment = |at: &usize| {
+            let before = &self.text[..open.at + at];
+            behind[at + 1..].contains(open.closing()) && scan(before).quote.is_none()
+        };
+        let sign = behind
+            .match_indices(" #")
+            .map(|(at, _)| at + 1)
+            .find(is_comment)?;
+        let value = behind[..sign].rfind(": ").map_or(1, |at| at + 2);
+        let value = value + behind[value..].len() - behind[value..].trim_start().len();
+        let whole = until_bracket(&behind[value..]);
+        let message = format!(
+            "` #` begins a comment, and the `{}` is in it",
+            open.closing()
+        );
+        let len = behind.trim_end().len() - sign;
+        let label = keyed(self.text, open.at + value, whole);
+        Some(self.error(open.at + sign, len, message).label(label))
+    }
+
     fn unclosed(&self, open: &Opened) -> Diagnostic {
+        if let Some(comment) = self.comment(open) {
+            return comment;
+        }
         let message = format!("this `{}` is not closed", open.sign);
         let line = self.line_of(self.at);
         let diagnostic = self
@@ -347,9 +398,14 @@ fn line_start(text: &str, at: usize) -> usize {
 fn value_at(text: &str, at: usize, is_in_brackets: bool) -> &str {
     let line = text[at..].lines().next().unwrap_or_default();
     let line = line.split(" #").next().unwrap_or_default();
-    if !is_in_brackets {
-        return line.trim_end();
+    match is_in_brackets {
+        true => until_bracket(line),
+        false => line.trim_end(),
     }
+}
+
+/// A value in brackets, to what ends it.
+fn until_bracket(line: &str) -> &str {
     let (mut depth, mut quote) = (0_usize, None);
     for (at, sign) in line.char_indices() {
         match (quote, sign) {

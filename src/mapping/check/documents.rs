@@ -5,6 +5,7 @@ use sluice_sdk::{DocumentKind, DocumentSpec};
 
 use super::wants::Wants;
 use crate::diagnostics::{Diagnostic, Span, did_you_mean, nearest};
+use crate::mapping::OPERATORS;
 use crate::mapping::plan::{Expr, Object, Rule};
 use crate::mapping::sets::import_of;
 
@@ -38,7 +39,7 @@ pub fn document(
         return Ok(None);
     }
     let kind: &DocumentKind = match member(spec.kind_member) {
-        None if is_meant(spec.kind_member) => return Err(Wrong),
+        None if is_meant(spec.kind_member) || is_meant("$extends") => return Err(Wrong),
         None => {
             diagnostics.push(
                 Diagnostic::error(
@@ -88,6 +89,7 @@ pub fn document(
     };
     for alternatives in kind.required {
         if !is_open
+            && !is_meant("$extends")
             && alternatives
                 .iter()
                 .all(|name| member(name).is_none() && !is_meant(name))
@@ -151,6 +153,17 @@ fn unknown_members(
             continue;
         }
         let names = || known.keys().map(String::as_str);
+        let operator = format!("${}", member.key);
+        if OPERATORS.contains(&operator.as_str()) {
+            let message = format!("{what} has no member `{}`", member.key);
+            diagnostics.push(
+                Diagnostic::error("unknown-member", member.key_span, message).label(format!(
+                    "the language's own keys begin with `$`: `{operator}`"
+                )),
+            );
+            meant.push(operator);
+            continue;
+        }
         meant.extend(nearest(&member.key, names()).map(str::to_owned));
         diagnostics.push(
             Diagnostic::error(

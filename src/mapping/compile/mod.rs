@@ -165,6 +165,10 @@ impl Compiler<'_> {
 
     fn document(&mut self, node: &Node) -> Option<Object> {
         node.as_map()?;
+        if let Some(unknown) = operators::unknown_operator(node.as_map().unwrap_or_default()) {
+            self.diagnostics.push(unknown);
+            return None;
+        }
         if !is_plain(node) {
             self.error(
                 "wrong-type",
@@ -265,6 +269,14 @@ impl Compiler<'_> {
             }
             Kind::Map(entries) if entries.is_empty() => Expr::Const(node.to_json()),
             Kind::Map(entries) => {
+                if let Some(key) = path_in_braces(entries) {
+                    let message = format!("this is a map with the empty member `{}`", key.key);
+                    self.diagnostics.push(
+                        Diagnostic::error("text-like-path", node.span, message)
+                            .label(format!("a path stands without braces: `$.{}`", key.key)),
+                    );
+                    return Expr::Unknown;
+                }
                 if is_plain(node) {
                     Expr::Object(self.object(node, about))
                 } else {
@@ -299,6 +311,14 @@ impl Compiler<'_> {
             }
         }
         object
+    }
+}
+
+/// `{properties.url}`, as other languages fill in a value: in YAML a map whose only member has none.
+fn path_in_braces(entries: &[Entry]) -> Option<&Entry> {
+    match entries {
+        [entry] if matches!(entry.value.kind, Kind::Null) && is_dotted(&entry.key) => Some(entry),
+        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Compiler, table_of};
 use crate::diagnostics::{Diagnostic, Entry, Kind, Node, did_you_mean, key_meant};
 use crate::mapping::merge::is_omit;
-use crate::mapping::paths::is_path;
+use crate::mapping::paths::{is_like_path, is_path};
 use crate::mapping::plan::{Expr, Operator, Policy, Source};
 use crate::mapping::sets;
 use crate::mapping::syntax::{unknown_key, wrong_type};
@@ -17,26 +17,36 @@ pub const OPERATORS: &[&str] = &[
     "$then", "$else", "$each", "$emit", "$rest", "$copy", "$const", "$extends", "$omit",
 ];
 
+/// The first key that is like an operator and none.
+pub(super) fn unknown_operator(entries: &[Entry]) -> Option<Diagnostic> {
+    let unknown = entries
+        .iter()
+        .find(|entry| entry.key.starts_with('$') && !OPERATORS.contains(&entry.key.as_str()))?;
+    let key = &unknown.key;
+    let label = if is_path(key) {
+        format!("a path stands without braces: `{key}`")
+    } else if let Some(meant) = key_meant(key, OPERATORS) {
+        format!("did you mean `{meant}`?")
+    } else if is_like_path(key) {
+        format!("a path stands without braces: `$.{}`", &key[1..])
+    } else {
+        String::new()
+    };
+    Some(
+        Diagnostic::error(
+            "unknown-operator",
+            unknown.key_span,
+            format!("there is no operator `{key}`"),
+        )
+        .label(label)
+        .note("data that must not be read as language goes into `$const: …`"),
+    )
+}
+
 impl Compiler<'_> {
     pub(super) fn operator(&mut self, node: &Node, entries: &[Entry], about: &str) -> Expr {
-        if let Some(unknown) = entries
-            .iter()
-            .find(|entry| entry.key.starts_with('$') && !OPERATORS.contains(&entry.key.as_str()))
-        {
-            self.diagnostics.push(
-                Diagnostic::error(
-                    "unknown-operator",
-                    unknown.key_span,
-                    format!("there is no operator `{}`", unknown.key),
-                )
-                .label(if is_path(&unknown.key) {
-                    format!("a path stands without braces: `{}`", unknown.key)
-                } else {
-                    key_meant(&unknown.key, OPERATORS)
-                        .map_or_else(String::new, |meant| format!("did you mean `{meant}`?"))
-                })
-                .note("data that must not be read as language goes into `$const: …`"),
-            );
+        if let Some(unknown) = unknown_operator(entries) {
+            self.diagnostics.push(unknown);
             return Expr::Unknown;
         }
         if let Some(omit) = node.entry("$omit") {
