@@ -35,13 +35,22 @@ pub enum Fate {
     Delivered,
     /// A replay skipped it, for this reason.
     Skipped(String),
-    /// A replay failed; these are the letters now, one for each document that cannot go. The first
-    /// keeps the name.
+    /// A replay failed; these are the letters now, one for each document that cannot go, with the
+    /// history of the one before. The first keeps the name.
     Stays(Vec<DeadLetter>),
     /// A person dropped it.
     Dropped,
     /// Too old, or no room.
     Expired,
+}
+
+/// An event of the journal that a replay could not deliver.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// The letters about it that were there before.
+    pub before: Vec<DeadLetterKey>,
+    /// The letters about it now: each in the place of one before, where there is one.
+    pub letters: Vec<DeadLetter>,
 }
 
 /// Letters of one connector that have left, by how; kept over restarts.
@@ -200,8 +209,8 @@ impl Letters {
         }
     }
 
-    /// Settle letters of one connector, their account and other states in one step. Letters that
-    /// are gone meanwhile are passed over. Gives how many have left.
+    /// Settle letters of one connector, new ones, their account and other states in one step. Letters
+    /// that are gone meanwhile are passed over. Gives how many have left.
     ///
     /// # Errors
     /// The store; nothing has changed then.
@@ -209,6 +218,7 @@ impl Letters {
         &self,
         connector: &str,
         fates: Vec<(DeadLetterKey, Fate)>,
+        failed: Vec<Failed>,
         states: Vec<(String, Option<Vec<u8>>)>,
     ) -> Result<u64, LettersError> {
         let _one = self.lock();
@@ -224,7 +234,7 @@ impl Letters {
             };
             match fate {
                 Fate::Stays(letters) => {
-                    let mut letters = letters.iter().map(DeadLetter::to_bytes);
+                    let mut letters = letters.into_iter().map(|it| it.again(&letter).to_bytes());
                     let first = letters.next().map(|first| (key, first));
                     commit.replace_dead_letters.extend(first);
                     commit.dead_letters.extend(letters);
@@ -237,6 +247,9 @@ impl Letters {
             }
             commit.remove_dead_letters.push(key);
         }
+        for failed in failed {
+            self.place(failed, &mut commit)?;
+        }
         let left = commit.remove_dead_letters.len() as u64;
         if left > 0 {
             let bytes = serde_json::to_vec(&account).expect("an account is plain data");
@@ -244,6 +257,37 @@ impl Letters {
         }
         self.store.commit(&commit)?;
         Ok(left)
+    }
+
+    /// The letters of an event in the place of those about it that are still there: of the same document
+    /// first, then of any. What finds no place is new.
+    fn place(&self, failed: Failed, commit: &mut StoreCommit) -> Result<(), LettersError> {
+        let mut before = Vec::new();
+        for key in failed.before {
+            before.extend(self.get(&key)?.map(|letter| (key, letter)));
+        }
+        let mut others = Vec::new();
+        for letter in failed.letters {
+            let same = before.iter().position(|(_, it)| it.is_about_same(&letter));
+            match same.map(|at| before.remove(at)) {
+                Some((key, it)) => {
+                    let placed = (key, letter.again(&it).to_bytes());
+                    commit.replace_dead_letters.push(placed);
+                }
+                None => others.push(letter),
+            }
+        }
+        let mut before = before.into_iter();
+        for letter in others {
+            match before.next() {
+                Some((key, it)) => {
+                    let placed = (key, letter.again(&it).to_bytes());
+                    commit.replace_dead_letters.push(placed);
+                }
+                None => commit.dead_letters.push(letter.to_bytes()),
+            }
+        }
+        Ok(())
     }
 
     /// What is to be written so that the account of a connector's letters goes to another name, and
@@ -316,7 +360,7 @@ impl Letters {
             after = last;
             if !order.dry_run {
                 for (connector, fates) in fates {
-                    self.settle(&connector, fates, Vec::new())?;
+                    self.settle(&connector, fates, Vec::new(), Vec::new())?;
                 }
             }
         }
@@ -350,7 +394,7 @@ impl Letters {
                     fates.push((key.clone(), Fate::Expired));
                 }
                 let is_last = fates.len() < PAGE;
-                left += self.settle(connector, fates, Vec::new())?;
+                left += self.settle(connector, fates, Vec::new(), Vec::new())?;
                 if is_last {
                     break;
                 }

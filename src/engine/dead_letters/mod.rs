@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::masked::masked;
 use crate::journal::DeadLetterKey;
 
-pub use desk::{DropOrder, Dropped, Fate, Letters, LettersError, LettersStatus, Retention};
+pub use desk::{DropOrder, Dropped, Failed, Fate, Letters, LettersError, LettersStatus, Retention};
 pub use filter::{Filter, Matcher};
 
 /// A dead letter as it is stored.
@@ -99,6 +99,23 @@ impl DeadLetter {
             raw,
             (reason, &detail),
         )
+    }
+
+    /// The same in the place of the letter that was there before it was replayed.
+    #[must_use]
+    pub fn again(self, before: &Self) -> Self {
+        Self {
+            replayed_at: Some(self.at),
+            at: before.at,
+            replays: before.replays + 1,
+            tries: before.tries + self.tries,
+            ..self
+        }
+    }
+
+    /// Whether both are about the same document of an event.
+    fn is_about_same(&self, other: &Self) -> bool {
+        self.rule == other.rule && self.part == other.part
     }
 
     /// The event's bytes as they came.

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use sluice_sdk::{Document, Limits};
 use tokio::sync::mpsc;
 
+use super::known::Known;
 use super::pick::Picked;
 use super::way::Step;
 use super::{ReplayAccount, Way};
 use crate::clock::Clock;
 use crate::engine::batch::BatchId;
-use crate::engine::dead_letters::{DeadLetter, Fate};
+use crate::engine::dead_letters::{DeadLetter, Failed, Fate};
 use crate::engine::delivery::{Courier, Final, Item};
 use crate::journal::DeadLetterKey;
 use crate::mapping::MappedDocument;
@@ -39,10 +40,10 @@ struct Underway {
 /// What is to be committed of a chunk.
 #[derive(Default)]
 pub(super) struct Settled {
-    /// For the letters that were replayed.
+    /// For the letters that were replayed, and those about events that were.
     pub fates: Vec<(DeadLetterKey, Fate)>,
-    /// New letters, of events from the journal.
-    pub letters: Vec<Vec<u8>>,
+    /// Events of the journal that cannot go.
+    pub failed: Vec<Failed>,
     /// Number of the first event or letter that is not settled.
     pub unsettled: Option<u64>,
 }
@@ -138,15 +139,20 @@ impl Chunk {
 
     /// Count what is settled and give what is to be committed. What is not settled is left for
     /// another time, together with all that follows if `in_order`. The number of the first such event
-    /// is the place to go on from.
-    pub(super) fn finish(self, account: &mut ReplayAccount, in_order: bool) -> Settled {
+    /// is the place to go on from. `known` are the letters about events of the journal.
+    pub(super) fn finish(
+        self,
+        account: &mut ReplayAccount,
+        in_order: bool,
+        known: &Known,
+    ) -> Settled {
         let mut settled = Settled::default();
         for event in self.events {
             let is_left = event.left > 0 || (in_order && settled.unsettled.is_some());
             if is_left {
                 settled.unsettled.get_or_insert(event.number());
             } else {
-                event.count(account, &mut settled);
+                event.count(account, &mut settled, known);
             }
         }
         settled
@@ -157,7 +163,7 @@ impl Chunk {
         for item in std::mem::take(&mut self.items) {
             self.settle(&item, Final::Delivered);
         }
-        self.finish(account, true);
+        self.finish(account, true, &Known::default());
     }
 }
 
@@ -202,28 +208,21 @@ impl Underway {
         }
     }
 
-    /// A letter about this event; of one that was a letter before, with its history.
+    /// A letter about this event.
     fn letter(&self, reason: &str, detail: &str) -> DeadLetter {
         let named = (
             self.picked.event_type.as_str(),
             self.picked.event_id.as_str(),
         );
         let (sequence, event) = (self.picked.sequence, &self.picked.event);
-        let mut letter = DeadLetter::of_event(
+        DeadLetter::of_event(
             Clock::default().now(),
             &self.connector,
             sequence,
             named,
             event,
             (reason, detail),
-        );
-        if let Some((_, before)) = &self.picked.letter {
-            letter.replayed_at = Some(letter.at);
-            letter.at = before.at;
-            letter.replays = before.replays + 1;
-            letter.tries = before.tries;
-        }
-        letter
+        )
     }
 
     /// `sent`: in which request, and after how many tries.
@@ -233,13 +232,13 @@ impl Underway {
         letter.part = item.part.as_deref().map(str::to_owned);
         if let Some((batch, tries)) = sent {
             letter.batch = Some(batch.to_string());
-            letter.tries += tries;
+            letter.tries = tries;
         }
         letter.document = Some(String::from_utf8_lossy(&item.document.body).into_owned());
         self.dead.push(letter);
     }
 
-    fn count(self, account: &mut ReplayAccount, settled: &mut Settled) {
+    fn count(self, account: &mut ReplayAccount, settled: &mut Settled, known: &Known) {
         account.documents.delivered += self.delivered;
         account.documents.dead += self
             .dead
@@ -260,12 +259,15 @@ impl Underway {
                 Some(Fate::Delivered)
             }
         };
+        let known = known.about(self.picked.sequence);
         match (self.picked.letter, fate) {
             (Some((key, _)), Some(fate)) => settled.fates.push((key, fate)),
             (Some((key, _)), None) => settled.fates.push((key, Fate::Stays(self.dead))),
-            (None, _) => settled
-                .letters
-                .extend(self.dead.iter().map(DeadLetter::to_bytes)),
+            (None, Some(fate)) => settled.fates.extend(known.map(|key| (key, fate.clone()))),
+            (None, None) => settled.failed.push(Failed {
+                before: known.collect(),
+                letters: self.dead,
+            }),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::pick::globs;
 use super::play::{Handle, play};
 use super::{Origin, Phase, RATE_DEFAULT, RATE_MAX, Replay, ReplayAccount, ReplayStatus, Way};
 use crate::clock::Clock;
-use crate::engine::dead_letters::{Fate, Letters, LettersError};
+use crate::engine::dead_letters::{Failed, Fate, Letters, LettersError};
 use crate::journal::{DeadLetterKey, Store, StoreCommit, StoreError};
 
 /// Replays that run at the same time.
@@ -311,31 +311,18 @@ impl Replays {
         while tasks.join_next().await.is_some() {}
     }
 
-    /// Place and account of a replay, with what became of its letters, in one step.
+    /// Place and account of a replay, with what became of letters, in one step.
     pub(super) fn save(
         &self,
         replay: &Replay,
         fates: Vec<(DeadLetterKey, Fate)>,
-        dead_letters: Vec<Vec<u8>>,
+        failed: Vec<Failed>,
     ) -> Result<(), String> {
         let state = serde_json::to_vec(replay).expect("a replay is plain data");
-        let state = (key(replay.id), Some(state));
-        let saved = if fates.is_empty() {
-            let commit = StoreCommit {
-                connector: replay.connector.clone(),
-                states: vec![state],
-                dead_letters,
-                ..StoreCommit::default()
-            };
-            self.store
-                .commit(&commit)
-                .map(|_| ())
-                .map_err(LettersError::from)
-        } else {
-            self.letters
-                .settle(&replay.connector, fates, vec![state])
-                .map(|_| ())
-        };
-        saved.map_err(|problem| problem.to_string())
+        let states = vec![(key(replay.id), Some(state))];
+        self.letters
+            .settle(&replay.connector, fates, failed, states)
+            .map(|_| ())
+            .map_err(|problem| problem.to_string())
     }
 }

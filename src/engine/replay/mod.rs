@@ -14,6 +14,7 @@
 
 mod chunk;
 mod desk;
+mod known;
 mod order;
 mod pick;
 mod play;

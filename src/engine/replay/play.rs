@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::chunk::{Chunk, Settled};
+use super::known::Known;
 use super::pick::{Picked, Picker};
 use super::{Origin, Phase, Replay, ReplayStatus, Replays, Way};
 use crate::clock::Clock;
@@ -122,6 +123,7 @@ impl Player {
             self.count(&way).await?;
         }
         let mut courier = self.courier(&way)?;
+        let known = self.known().await?;
         let mut picker =
             Picker::new(&self.replay, self.replays.letters(), &way).map_err(Ends::Failed)?;
         loop {
@@ -145,7 +147,7 @@ impl Player {
                 () = self.ends_soon() => {}
             }
             let is_cancelled = self.handle.cancel.is_requested();
-            let settled = chunk.finish(&mut self.replay.account, !is_cancelled);
+            let settled = chunk.finish(&mut self.replay.account, !is_cancelled, &known);
             self.replay.next = settled.unsettled.unwrap_or(place);
             self.commit(settled).await?;
             self.pause(began, count).await?;
@@ -186,6 +188,19 @@ impl Player {
         });
         *lock(&self.handle.courier) = Some(Arc::clone(&courier));
         Ok(courier)
+    }
+
+    /// The letters about events of the journal; those of a replay of letters are known by themselves.
+    async fn known(&self) -> Result<Known, Ends> {
+        if let Origin::DeadLetters { .. } = self.replay.origin {
+            return Ok(Known::default());
+        }
+        let (replay, letters) = (self.replay.clone(), Arc::clone(self.replays.letters()));
+        let read = tokio::task::spawn_blocking(move || Known::read(&replay, &letters));
+        joined(
+            read.await
+                .map(|read| read.map_err(|problem| problem.to_string())),
+        )
     }
 
     /// How many there are, so that the account has its total before anything is sent.
@@ -266,8 +281,8 @@ impl Player {
         let mut tries = 0;
         loop {
             let (replays, replay) = (Arc::clone(&self.replays), self.replay.clone());
-            let (fates, letters) = (settled.fates.clone(), settled.letters.clone());
-            let saved = tokio::task::spawn_blocking(move || replays.save(&replay, fates, letters));
+            let (fates, failed) = (settled.fates.clone(), settled.failed.clone());
+            let saved = tokio::task::spawn_blocking(move || replays.save(&replay, fates, failed));
             match joined(saved.await.map(Ok)) {
                 Ok(Ok(())) => {
                     self.handle.set(self.replay.clone());

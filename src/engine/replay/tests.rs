@@ -364,6 +364,61 @@ async fn a_refused_event_of_the_journal_is_a_new_dead_letter() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_of_the_journal_that_is_a_dead_letter_already_makes_no_second_one() {
+    let world = World::new("known", BOTH, &["two"]);
+    world.journal(3).await;
+    let part = |n: u64, name: &str| {
+        let mut dead = letter(n);
+        dead.rule = Some("r".to_owned());
+        dead.part = Some(name.to_owned());
+        dead.tries = 1;
+        dead
+    };
+    // The first event fails as before, the second by another document, the third by none before.
+    world.bury([part(0, "one"), part(0, "two"), part(1, "one")]);
+    let dropped = letter(2);
+    world.bury([dropped]);
+    let drop = DropOrder {
+        filter: Filter {
+            id: vec!["2".to_owned()],
+            ..Filter::default()
+        },
+        dry_run: false,
+    };
+    world.replays.letters().drop_all(&drop).expect("dropped");
+    let replayed = async |refuse: &[&str]| {
+        world.way(BOTH, refuse);
+        let order = JournalOrder {
+            connector: "c".to_owned(),
+            ..JournalOrder::default()
+        };
+        let answer = world.replays.replay_journal(order).expect("a replay");
+        world.end(answer.replays[0].replay.id).await;
+        let told = |it: &DeadLetter| {
+            let part = it.part.clone().unwrap_or_default();
+            format!("{}/{part}/{}/{}", it.event_id, it.replays, it.tries)
+        };
+        let letters = world.replays.letters().status().expect("readable")["c"].clone();
+        assert_eq!(letters.ever, letters.held + letters.left.total());
+        (
+            world.letters().iter().map(told).collect::<Vec<_>>(),
+            letters.left.delivered,
+        )
+    };
+    let first = replayed(&["two"]).await;
+    assert_eq!(
+        first.0,
+        ["0/one/0/1", "0/two/1/2", "1/two/1/2", "2/two/0/1"]
+    );
+    let again = replayed(&["two"]).await;
+    assert_eq!(
+        again.0,
+        ["0/one/0/1", "0/two/2/3", "1/two/2/3", "2/two/1/2"]
+    );
+    assert_eq!(replayed(&[]).await, (Vec::new(), 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn old_letters_and_those_without_room_leave_and_are_counted() {
     let world = World::new("retained", PLAIN, &[]);
     let now = Clock::default().now();
