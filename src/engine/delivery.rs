@@ -17,6 +17,7 @@ use super::batch::{BatchId, Part};
 use super::gate::{CHECK_TIMEOUT, Gate, Leave};
 use super::masked::masked;
 use super::pace::Pace;
+use crate::clock::Clock;
 
 /// First pause after a failed try; doubled each time, drawn at random below that (full jitter).
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
@@ -97,13 +98,13 @@ pub struct Courier {
 }
 
 impl Courier {
-    /// For one connector.
-    pub fn new(connector: String, sink: Box<dyn DynSink>) -> Self {
+    /// For one connector; the clock stamps its holds.
+    pub fn new(connector: String, sink: Box<dyn DynSink>, clock: Clock) -> Self {
         let limits = sink.limits();
         Self {
             connector,
             sink,
-            gate: Gate::default(),
+            gate: Gate::new(clock),
             refused_in_a_row_max: REFUSED_IN_A_ROW_MAX,
             pace: Pace::new(limits.concurrency),
             closing: Stop::default(),

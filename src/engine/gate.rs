@@ -47,18 +47,8 @@ pub struct Gate {
     trial: Mutex<u32>,
     /// Ends the pause before the next check.
     nudged: Notify,
-}
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self {
-            state: watch::Sender::new(GateState::Open),
-            paused: watch::Sender::new(None),
-            not_before: watch::Sender::new(None),
-            trial: Mutex::new(0),
-            nudged: Notify::new(),
-        }
-    }
+    /// Stamps holds.
+    clock: Clock,
 }
 
 /// Leave to send one attempt. While the gate is held only one exists at a time.
@@ -67,6 +57,18 @@ pub struct Leave<'a> {
 }
 
 impl Gate {
+    /// An open one.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            state: watch::Sender::new(GateState::Open),
+            paused: watch::Sender::new(None),
+            not_before: watch::Sender::new(None),
+            trial: Mutex::new(0),
+            nudged: Notify::new(),
+            clock,
+        }
+    }
+
     /// What a person sees.
     pub fn state(&self) -> GateState {
         self.state.borrow().clone()
@@ -161,7 +163,7 @@ impl Gate {
                 was_open = true;
                 *state = GateState::Held {
                     reason,
-                    since: Clock::default().now(),
+                    since: self.clock.now(),
                 };
             }
             GateState::Held { reason: before, .. } => *before = reason,

@@ -22,7 +22,6 @@ use super::prepare::PreparedConnector;
 use super::replay::Way;
 use super::shared::{ConnectorView, Shared};
 use super::state::{StartError, load_paused, place, save_paused};
-use crate::clock::Clock;
 use crate::config::{Config, ConnectorConfig};
 use crate::mapping::Mapping;
 
@@ -150,7 +149,7 @@ impl Lanes {
         } = launch;
         let settings = config.connectors[&name].clone();
         let log = Arc::clone(&self.shared.sources[&settings.source].log);
-        let courier = Arc::new(Courier::new(name.clone(), sink));
+        let courier = Arc::new(Courier::new(name.clone(), sink, self.shared.clock.clone()));
         let (shared, courier_there) = (Arc::clone(&self.shared), Arc::clone(&courier));
         let (name_there, log_there) = (name.clone(), Arc::clone(&log));
         // It may read the whole journal.
@@ -285,7 +284,7 @@ impl Lanes {
         if gate.paused().is_some() == is_paused {
             return Ok(false);
         }
-        let since = is_paused.then(|| Clock::default().now());
+        let since = is_paused.then(|| self.shared.clock.now());
         save_paused(&self.shared.journal, name, since)?;
         gate.set_paused(since);
         if is_paused {

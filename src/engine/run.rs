@@ -56,7 +56,7 @@ impl Running {
             ..JournalOptions::new(&config.journal.path)
         })?;
         let letters = Arc::new(Letters::new(Arc::clone(journal.store())));
-        let replays = Replays::open(Arc::clone(journal.store()), letters)
+        let replays = Replays::open(Arc::clone(journal.store()), letters, clock.clone())
             .map_err(|problem| StartError::State(problem.to_string()))?;
         let stop_sources = Stop::default();
         let stop_connectors = Stop::default();

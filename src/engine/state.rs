@@ -15,6 +15,7 @@ use super::places;
 use super::prepare::Prepared;
 use super::replay::{Replays, Way};
 use super::status::{ConnectorStatus, SourceStatus, Status, balances};
+use crate::clock::Clock;
 use crate::config::{Config, ConnectorConfig, Start};
 use crate::journal::{Journal, JournalOptions, Log, OpenError, StoreCommit};
 
@@ -97,7 +98,7 @@ pub fn read_status(config: &Config) -> Result<Status, StartError> {
     let letters = Arc::new(Letters::new(Arc::clone(journal.store())));
     let state = |problem: &dyn std::fmt::Display| StartError::State(problem.to_string());
     status.dead_letters = letters.status().map_err(|problem| state(&problem))?;
-    status.replays = Replays::open(Arc::clone(journal.store()), letters)
+    status.replays = Replays::open(Arc::clone(journal.store()), letters, Clock::default())
         .map_err(|problem| state(&problem))?
         .list();
     Ok(status)
@@ -111,7 +112,8 @@ pub fn replays_at_rest(prepared: Prepared) -> Result<(Journal, Arc<Replays>), St
     let config = prepared.config;
     let journal = Journal::open(JournalOptions::new(&config.journal.path))?;
     let store = journal.store();
-    let replays = Replays::open(Arc::clone(store), Arc::new(Letters::new(Arc::clone(store))))
+    let letters = Arc::new(Letters::new(Arc::clone(store)));
+    let replays = Replays::open(Arc::clone(store), letters, Clock::default())
         .map_err(|problem| StartError::State(problem.to_string()))?;
     for ready in prepared.connectors {
         let settings = &config.connectors[&ready.name];

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::delivery::{Courier, Final, Item};
 use super::gate::GateState;
 use super::pace::Pace;
+use crate::clock::Clock;
 
 type Answer = Box<dyn FnMut(&Batch) -> Delivery + Send>;
 
@@ -122,7 +123,7 @@ async fn one_bad_document_in_two_thousand_is_found_and_the_others_are_delivered(
             Delivery::All(Outcome::Delivered)
         }
     });
-    let courier = Courier::new("c".to_owned(), Box::new(sink.clone()));
+    let courier = Courier::new("c".to_owned(), Box::new(sink.clone()), Clock::default());
     let done = deliver(&courier, items(2_000)).await;
     assert_eq!(done.len(), 2_000);
     assert_eq!(dead(&done), [1234]);
@@ -143,7 +144,7 @@ async fn a_sink_that_is_down_for_three_days_loses_nothing() {
             Delivery::All(Outcome::Delivered)
         }
     });
-    let courier = Courier::new("c".to_owned(), Box::new(sink));
+    let courier = Courier::new("c".to_owned(), Box::new(sink), Clock::default());
     let done = deliver(&courier, items(10)).await;
     assert_eq!((done.len(), dead(&done).len()), (10, 0));
 }
@@ -159,7 +160,7 @@ async fn nobody_sends_before_retry_after_has_passed() {
             Delivery::All(Outcome::Delivered)
         }
     });
-    let courier = Courier::new("c".to_owned(), Box::new(sink));
+    let courier = Courier::new("c".to_owned(), Box::new(sink), Clock::default());
     let start = tokio::time::Instant::now();
     assert_eq!(courier.trouble(), None);
     deliver(&courier, items(1)).await;
@@ -189,7 +190,11 @@ async fn a_wrong_key_holds_and_goes_on_by_itself_when_the_check_passes() {
         ));
         100
     ]);
-    let courier = Arc::new(Courier::new("c".to_owned(), Box::new(sink.clone())));
+    let courier = Arc::new(Courier::new(
+        "c".to_owned(),
+        Box::new(sink.clone()),
+        Clock::default(),
+    ));
     let delivery = tokio::spawn({
         let courier = Arc::clone(&courier);
         async move { deliver(&courier, items(3)).await }
@@ -210,7 +215,11 @@ async fn when_everything_is_refused_it_is_not_the_content_and_nothing_is_buried_
     let sink = Told::new(|_| Delivery::BatchRejected {
         reason: "400".to_owned(),
     });
-    let courier = Arc::new(Courier::new("c".to_owned(), Box::new(sink)));
+    let courier = Arc::new(Courier::new(
+        "c".to_owned(),
+        Box::new(sink),
+        Clock::default(),
+    ));
     let delivery = tokio::spawn({
         let courier = Arc::clone(&courier);
         async move { deliver(&courier, items(200)).await }
@@ -229,7 +238,7 @@ async fn outcomes_that_do_not_match_the_batch_count_as_a_retry() {
         let count = if times == 1 { 1 } else { batch.documents.len() };
         Delivery::Each(vec![Outcome::Delivered; count])
     });
-    let courier = Courier::new("c".to_owned(), Box::new(sink.clone()));
+    let courier = Courier::new("c".to_owned(), Box::new(sink.clone()), Clock::default());
     let done = deliver(&courier, items(3)).await;
     assert_eq!((done.len(), sink.requests()), (3, 2));
 }
@@ -256,7 +265,7 @@ async fn each_document_has_its_own_outcome() {
                 .collect(),
         )
     });
-    let courier = Courier::new("c".to_owned(), Box::new(sink.clone()));
+    let courier = Courier::new("c".to_owned(), Box::new(sink.clone()), Clock::default());
     let done = deliver(&courier, items(3)).await;
     assert_eq!((done.len(), dead(&done)), (3, vec![0]));
     assert_eq!(
@@ -294,6 +303,7 @@ async fn a_batch_that_waits_for_its_next_try_ends_at_once_when_the_connector_clo
     let courier = Arc::new(Courier::new(
         "c".to_owned(),
         Box::new(Told::new(|_| retry(Some(Duration::from_secs(200))))),
+        Clock::default(),
     ));
     let (settled_in, mut settled) = mpsc::channel(10);
     let trying = Arc::clone(&courier);
@@ -311,7 +321,11 @@ async fn a_batch_that_waits_for_its_next_try_ends_at_once_when_the_connector_clo
 #[tokio::test(start_paused = true)]
 async fn a_paused_connector_sends_nothing_until_it_is_resumed() {
     let sink = Told::new(|_| Delivery::All(Outcome::Delivered));
-    let courier = Arc::new(Courier::new("c".to_owned(), Box::new(sink.clone())));
+    let courier = Arc::new(Courier::new(
+        "c".to_owned(),
+        Box::new(sink.clone()),
+        Clock::default(),
+    ));
     courier.gate.set_paused(Some(jiff::Timestamp::UNIX_EPOCH));
     let trying = Arc::clone(&courier);
     let task = tokio::spawn(async move { deliver(&trying, items(3)).await });

@@ -15,6 +15,7 @@ use sluice_sdk::typed;
 use super::{How, line};
 use crate::cli::output::{self, Shape};
 use crate::cli::reach::{Admin, Reach};
+use crate::clock::Clock;
 use crate::config::{Config, Mode};
 use crate::diagnostics::{Files, Format, render};
 use crate::engine::dead_letters::Letters;
@@ -210,7 +211,8 @@ pub fn cancel(config: &Config, id: u64) -> Result<ReplayStatus, String> {
 
 fn at_rest(journal: &Journal) -> Result<Arc<Replays>, String> {
     let letters = Arc::new(Letters::new(Arc::clone(journal.store())));
-    Replays::open(Arc::clone(journal.store()), letters).map_err(|problem| problem.to_string())
+    Replays::open(Arc::clone(journal.store()), letters, Clock::default())
+        .map_err(|problem| problem.to_string())
 }
 
 fn code(is_well: bool) -> ExitCode {

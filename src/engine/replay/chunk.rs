@@ -23,12 +23,15 @@ const OUTCOMES_MAX: usize = 8;
 /// Events on their way together.
 pub(super) struct Chunk {
     connector: Arc<str>,
+    /// Stamps dead letters.
+    clock: Clock,
     events: Vec<Underway>,
     items: Vec<Item>,
 }
 
 struct Underway {
     connector: Arc<str>,
+    clock: Clock,
     picked: Picked,
     /// Documents without an outcome.
     left: usize,
@@ -50,9 +53,15 @@ pub(super) struct Settled {
 
 impl Chunk {
     /// Run the rules and the sink's own check on every event.
-    pub(super) fn prepare(picked: Vec<Picked>, way: &Way, courier: &Courier) -> Self {
+    pub(super) fn prepare(
+        picked: Vec<Picked>,
+        way: &Way,
+        courier: &Courier,
+        clock: &Clock,
+    ) -> Self {
         let mut chunk = Self {
             connector: Arc::from(way.connector.as_str()),
+            clock: clock.clone(),
             events: Vec::with_capacity(picked.len()),
             items: Vec::new(),
         };
@@ -66,6 +75,7 @@ impl Chunk {
         let at = self.events.len() as u64;
         let mut event = Underway {
             connector: Arc::clone(&self.connector),
+            clock: self.clock.clone(),
             left: 0,
             delivered: 0,
             dead: Vec::new(),
@@ -216,7 +226,7 @@ impl Underway {
         );
         let (sequence, event) = (self.picked.sequence, &self.picked.event);
         DeadLetter::of_event(
-            Clock::default().now(),
+            self.clock.now(),
             &self.connector,
             sequence,
             named,

@@ -55,6 +55,8 @@ pub struct Replays {
     all: Mutex<BTreeMap<u64, Arc<Handle>>>,
     tasks: Mutex<JoinSet<()>>,
     stop: Stop,
+    /// Stamps replays and the letters that they make; says what is old.
+    pub(super) clock: Clock,
 }
 
 fn key(id: u64) -> String {
@@ -70,7 +72,11 @@ impl Replays {
     ///
     /// # Errors
     /// The store.
-    pub fn open(store: Arc<Store>, letters: Arc<Letters>) -> Result<Arc<Self>, StoreError> {
+    pub fn open(
+        store: Arc<Store>,
+        letters: Arc<Letters>,
+        clock: Clock,
+    ) -> Result<Arc<Self>, StoreError> {
         let mut all = BTreeMap::new();
         for name in store.connectors()? {
             if !name.starts_with("replay:") {
@@ -90,6 +96,7 @@ impl Replays {
             all: Mutex::new(all),
             tasks: Mutex::default(),
             stop: Stop::default(),
+            clock,
         }))
     }
 
@@ -237,7 +244,7 @@ impl Replays {
             origin,
             rate,
             phase: Phase::Counting,
-            started: Clock::default().now(),
+            started: self.clock.now(),
             ended: None,
             next,
             end,
@@ -283,7 +290,7 @@ impl Replays {
             handle.ok_or_else(|| ReplayError::NotFound(format!("there is no replay {id}")))?;
         let mut replay = handle.record();
         replay.phase = Phase::Cancelled;
-        replay.ended = Some(Clock::default().now());
+        replay.ended = Some(self.clock.now());
         self.save(&replay, Vec::new(), Vec::new())
             .map_err(ReplayError::Failed)?;
         handle.set(replay);

@@ -12,7 +12,6 @@ use super::chunk::{Chunk, Settled};
 use super::known::Known;
 use super::pick::{Picked, Picker};
 use super::{Origin, Phase, Replay, ReplayStatus, Replays, Way};
-use crate::clock::Clock;
 use crate::engine::delivery::Courier;
 use crate::engine::gate::GateState;
 
@@ -162,7 +161,9 @@ impl Player {
         courier: &Arc<Courier>,
     ) -> Result<Chunk, Ends> {
         let (way, preparing) = (Arc::clone(way), Arc::clone(courier));
-        let chunk = tokio::task::spawn_blocking(move || Chunk::prepare(picked, &way, &preparing));
+        let clock = self.replays.clock.clone();
+        let chunk =
+            tokio::task::spawn_blocking(move || Chunk::prepare(picked, &way, &preparing, &clock));
         tokio::select! {
             chunk = chunk => joined(chunk.map(Ok)),
             () = courier.watch_prepare(&self.stop) => Err(Ends::Stopped),
@@ -180,7 +181,7 @@ impl Player {
 
     fn courier(&self, way: &Way) -> Result<Arc<Courier>, Ends> {
         let courier = way
-            .courier()
+            .courier(&self.replays.clock)
             .map_err(|problem| Ends::Failed(format!("the sink cannot be made: {problem}")))?;
         let courier = Arc::new(match self.replay.origin {
             Origin::DeadLetters { .. } => courier.expects_refusals(),
@@ -311,7 +312,7 @@ impl Player {
             self.replay.account.gone += self.replay.account.waiting();
         }
         self.replay.phase = phase;
-        self.replay.ended = Some(Clock::default().now());
+        self.replay.ended = Some(self.replays.clock.now());
         let (connector, id) = (self.replay.connector.clone(), self.replay.id);
         let account = &self.replay.account;
         let sums = format!(

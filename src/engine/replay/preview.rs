@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::chunk::Chunk;
-use super::pick::Picker;
+use super::pick::{Picked, Picker};
 use super::play::missing;
 use super::{Origin, ReplayAccount, ReplayError, Replays};
-use crate::clock::Clock;
+use crate::engine::delivery::Courier;
 
 /// Events of a dry run that are mapped together.
 const DRY_CHUNK: usize = 100;
@@ -36,28 +36,30 @@ impl Replays {
             .way(connector)
             .ok_or_else(|| ReplayError::NotFound(connector.to_owned()))?;
         let courier = way
-            .courier()
+            .courier(&self.clock)
             .map_err(|problem| ReplayError::Failed(problem.to_string()))?;
         let mut picker = Picker::new(&replay, self.letters(), &way).map_err(ReplayError::Failed)?;
         let mut account = ReplayAccount::default();
+        let mut oldest = Timestamp::MAX;
         loop {
             let mut picked = Vec::new();
             while picked.len() < DRY_CHUNK
                 && let Some(event) = picker.next().map_err(ReplayError::Failed)?
             {
+                oldest = oldest.min(came(&event, &picker));
                 picked.push(event);
             }
             if picked.is_empty() {
                 break;
             }
             account.replayed += picked.len() as u64;
-            Chunk::prepare(picked, &way, &courier).assume_delivered(&mut account);
+            Chunk::prepare(picked, &way, &courier, &self.clock).assume_delivered(&mut account);
         }
         Ok(DryRun {
             connector: connector.to_owned(),
             account,
             note: missing(&replay.origin, picker.oldest()),
-            warning: self.warning(connector, &replay.origin)?,
+            warning: self.doubles(connector, &courier, |since| Ok(oldest < since))?,
         })
     }
 
@@ -70,35 +72,48 @@ impl Replays {
             return Ok(None);
         };
         let courier = way
-            .courier()
+            .courier(&self.clock)
             .map_err(|problem| ReplayError::Failed(problem.to_string()))?;
+        let replay = self.plan(connector, origin.clone(), None)?;
+        self.doubles(connector, &courier, |since| {
+            let mut picker =
+                Picker::new(&replay, self.letters(), &way).map_err(ReplayError::Failed)?;
+            while let Some(event) = picker.next().map_err(ReplayError::Failed)? {
+                if came(&event, &picker) < since {
+                    return Ok(true);
+                }
+                if let Origin::Journal(_) = replay.origin {
+                    // All others came later.
+                    break;
+                }
+            }
+            Ok(false)
+        })
+    }
+
+    /// What to say of documents that would be there twice. `has_older` tells whether anything is of a
+    /// time before this one.
+    fn doubles(
+        &self,
+        connector: &str,
+        courier: &Courier,
+        has_older: impl FnOnce(Timestamp) -> Result<bool, ReplayError>,
+    ) -> Result<Option<String>, ReplayError> {
         let Some(window) = courier.limits.deduplicates_for else {
             return Ok(Some(format!(
                 "the sink of `{connector}` recognises no document that it has had: what was delivered before is there twice after a replay"
             )));
         };
-        let Ok(since) = Clock::default().now().checked_sub(window) else {
+        let Ok(since) = self.clock.now().checked_sub(window) else {
             return Ok(None);
         };
-        let oldest = match origin {
-            Origin::Journal(_) => {
-                let replay = self.plan(connector, origin.clone(), None)?;
-                let picker = Picker::new(&replay, self.letters(), &way);
-                let mut picker = picker.map_err(ReplayError::Failed)?;
-                let first = picker.next().map_err(ReplayError::Failed)?;
-                first.and(picker.received()).unwrap_or(Timestamp::MAX)
-            }
-            Origin::DeadLetters { filter } => {
-                let mut oldest = Timestamp::MAX;
-                let filter = filter.of_connector(connector);
-                self.letters().for_each(&filter, None, |_, letter| {
-                    oldest = oldest.min(letter.at);
-                    oldest >= since
-                })?;
-                oldest
-            }
-        };
         let hours = window.as_secs() / 3600;
-        Ok((oldest < since).then(|| format!("some of it is older than the {hours} h for which the sink of `{connector}` recognises what it has had: what was delivered then and goes again now is there twice")))
+        Ok(has_older(since)?.then(|| format!("some of it is older than the {hours} h for which the sink of `{connector}` recognises what it has had: what was delivered then and goes again now is there twice")))
     }
+}
+
+/// When it came, or became a dead letter.
+fn came(picked: &Picked, picker: &Picker) -> Timestamp {
+    let letter = picked.letter.as_ref().map(|(_, letter)| letter.at);
+    letter.or(picker.received()).unwrap_or(Timestamp::MAX)
 }

@@ -1,10 +1,12 @@
 //! Replays between a real store and a sink in memory. Time is tokio's paused clock.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use sluice_sdk::{Batch, ConfigError, Delivery, DynSink, Limits, Outcome, Sink, SinkPlugin};
 
@@ -18,6 +20,8 @@ use crate::engine::delivery::Courier;
 use crate::journal::{EventMark, Journal, JournalOptions, StoreCommit};
 use crate::mapping::{self, Mapping, Reference};
 
+/// When the first event of a journal came.
+const FIRST_EVENT_MS: i64 = 1_770_000_000_000;
 /// Longest wait in the clock of the test.
 const PATIENCE: Duration = Duration::from_secs(24 * 3600);
 
@@ -38,7 +42,10 @@ struct Memory {
 
 impl Sink for Memory {
     fn limits(&self) -> Limits {
-        Limits::default()
+        Limits {
+            deduplicates_for: Some(Duration::from_secs(86_400)),
+            ..Limits::default()
+        }
     }
 
     async fn deliver(&self, batch: &Batch) -> Delivery {
@@ -68,23 +75,30 @@ struct World {
     replays: Arc<Replays>,
     live: Arc<Courier>,
     state: Arc<RwLock<ConnectorState>>,
+    /// Milliseconds that its clock is ahead.
+    ahead_ms: Arc<AtomicI64>,
 }
 
 impl World {
     /// A connector `c` with these rules, on a journal without events.
     fn new(name: &'static str, rules: &str, refuse: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let options = JournalOptions::new(folder.path().join("data"));
+        let mut options = JournalOptions::new(folder.path().join("data"));
+        options.segment_bytes = 1000;
+        let ahead_ms = Arc::new(AtomicI64::new(0));
+        let clock = Clock::moved_by(Arc::clone(&ahead_ms));
         let journal = Journal::open(options).expect("a journal");
         let letters = Arc::new(Letters::new(Arc::clone(journal.store())));
-        let replays = Replays::open(Arc::clone(journal.store()), letters).expect("a store");
+        let replays =
+            Replays::open(Arc::clone(journal.store()), letters, clock.clone()).expect("a store");
         let live = Box::new(Memory {
             settings: json!({}),
         });
         let world = Self {
             name,
-            live: Arc::new(Courier::new("c".to_owned(), live)),
+            live: Arc::new(Courier::new("c".to_owned(), live, clock)),
             state: Arc::default(),
+            ahead_ms,
             folder,
             journal,
             replays,
@@ -138,6 +152,13 @@ impl World {
         self.journal.store().commit(&commit).expect("a commit");
     }
 
+    /// Set its clock to so many seconds after the first event of [`World::journal`].
+    fn set_clock(&self, seconds: i64) {
+        let now = Clock::default().now_ms();
+        let ahead_ms = FIRST_EVENT_MS + seconds * 1000 - now;
+        self.ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
     fn letters(&self) -> Vec<DeadLetter> {
         let mut all = Vec::new();
         let letters = self.replays.letters();
@@ -163,7 +184,7 @@ impl World {
                 time_ms: None,
                 duplicate: false,
             };
-            let received = 1_770_000_000_000 + i64::try_from(n).expect("small") * 1000;
+            let received = FIRST_EVENT_MS + i64::try_from(n).expect("small") * 1000;
             log.append(received, vec![mark], Vec::new(), body)
                 .await
                 .expect("appended");
@@ -342,6 +363,104 @@ async fn the_journal_is_replayed_at_the_rate_that_was_asked_for() {
         "{:?}",
         start.elapsed()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_older_than_the_sink_recognises_is_told_when_it_is_among_the_chosen() {
+    let world = World::new("older", PLAIN, &[]);
+    world.journal(2).await;
+    let warnings = |kind: &str, dry_run| {
+        let order = JournalOrder {
+            connector: "c".to_owned(),
+            types: vec![kind.to_owned()],
+            dry_run,
+            ..JournalOrder::default()
+        };
+        world.replays.replay_journal(order).expect("told").warnings
+    };
+    let day = 86_400;
+    for is_dry in [true, false] {
+        world.set_clock(day - 60);
+        assert_eq!(warnings("a", is_dry), [""; 0]);
+        world.set_clock(day + 60);
+        let told = warnings("a", is_dry);
+        assert!(
+            told[0].starts_with("some of it is older than the 24 h"),
+            "{told:?}"
+        );
+        assert_eq!(warnings("b", is_dry), [""; 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_dead_letters_each_is_looked_at_for_its_age() {
+    let world = World::new("ages", PLAIN, &[]);
+    world.set_clock(0);
+    let aged = |n: u64, days: u64| {
+        let mut letter = letter(n);
+        letter.at = Timestamp::from_millisecond(FIRST_EVENT_MS).expect("a time")
+            - Duration::from_secs(days * 86_400);
+        letter
+    };
+    // A number says nothing about the age: a letter that failed again keeps its name.
+    world.bury([aged(0, 0), aged(1, 2)]);
+    for dry_run in [true, false] {
+        let order = LettersOrder {
+            dry_run,
+            ..LettersOrder::default()
+        };
+        let told = world.replays.replay_letters(order).expect("told").warnings;
+        assert!(
+            told[0].starts_with("some of it is older than the 24 h"),
+            "{told:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_journal_has_let_go_is_told_and_only_that() {
+    let world = World::new("gone", PLAIN, &[]);
+    world.journal(100).await;
+    let note = || {
+        let order = JournalOrder {
+            connector: "c".to_owned(),
+            from: Some("2026-01-01T00:00:00Z".parse().expect("a time")),
+            dry_run: true,
+            ..JournalOrder::default()
+        };
+        let answer = world.replays.replay_journal(order).expect("told");
+        answer.dry_runs[0].note.clone()
+    };
+    assert_eq!(note(), None, "nothing came before the first event");
+    let log = world.journal.log("s").expect("a log");
+    log.release(50, 1_900_000_000_000);
+    let told = note().expect("a note");
+    assert!(told.ends_with("is not there any more."), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn replays_their_letters_and_holds_are_stamped_by_the_clock_that_was_handed_in() {
+    let world = World::new("stamped", PLAIN, &["plain"]);
+    world.journal(1).await;
+    world.set_clock(3_600);
+    let order = JournalOrder {
+        connector: "c".to_owned(),
+        ..JournalOrder::default()
+    };
+    let answer = world.replays.replay_journal(order).expect("a replay");
+    let replay = world.end(answer.replays[0].replay.id).await.replay;
+    world.live.gate.hold("401".to_owned());
+    let held = world.live.gate.held().expect("held").since;
+    let stamps = [
+        replay.started,
+        replay.ended.expect("it has ended"),
+        world.letters()[0].at,
+        held.parse().expect("a time"),
+    ];
+    for at in stamps {
+        let seconds = (at.as_millisecond() - FIRST_EVENT_MS) / 1000;
+        assert!((3_599..3_700).contains(&seconds), "{stamps:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

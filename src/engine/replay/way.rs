@@ -4,6 +4,7 @@ use std::sync::{Arc, RwLock};
 
 use sluice_sdk::ConfigError;
 
+use crate::clock::Clock;
 use crate::config::{SinkConfig, Unmapped};
 use crate::engine::account::ConnectorState;
 use crate::engine::delivery::Courier;
@@ -70,9 +71,9 @@ impl Way {
     }
 
     /// A courier for a replay alone, so that its refusals and holds are its own.
-    pub(super) fn courier(&self) -> Result<Courier, ConfigError> {
+    pub(super) fn courier(&self, clock: &Clock) -> Result<Courier, ConfigError> {
         let sink = (self.sink.plugin.build)(self.sink.settings.clone())?;
-        Ok(Courier::new(self.connector.clone(), sink))
+        Ok(Courier::new(self.connector.clone(), sink, clock.clone()))
     }
 
     /// Why live deliveries stand still at the moment, if they do.
