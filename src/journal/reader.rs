@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::log::Log;
 use super::open::open_scanner;
@@ -21,12 +22,21 @@ use super::{OpenError, record::HEADER_BYTES};
 pub struct Reader {
     log: Arc<Log>,
     cursor: Cursor,
-    /// Absent while a read runs on another thread, and after such a read was cancelled.
+    /// Absent while a read runs on another thread.
     scanner: Option<Scanner>,
+    /// A read on another thread. It goes on while nobody waits for it.
+    reading: Option<JoinHandle<Read>>,
     durable: watch::Receiver<u64>,
 }
 
-/// Where a reader is. Small and copied, so that a cancelled read has no effect.
+/// What a read gives, and where it left off.
+type Read = (
+    Result<Option<Arc<Record>>, ReadError>,
+    Cursor,
+    Option<Scanner>,
+);
+
+/// Where a reader is. Small and copied, so that a read that crashes has no effect.
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
     segment: Option<SegmentId>,
@@ -59,6 +69,7 @@ impl Reader {
             log,
             cursor,
             scanner: None,
+            reading: None,
             durable,
         }
     }
@@ -74,7 +85,7 @@ impl Reader {
         loop {
             // Before looking, so that what becomes durable meanwhile ends the wait below.
             self.durable.borrow_and_update();
-            let found = if self.is_next_in_memory() {
+            let found = if self.reading.is_none() && self.is_next_in_memory() {
                 self.try_next()?
             } else {
                 self.next_off_thread().await?
@@ -88,11 +99,15 @@ impl Reader {
         }
     }
 
-    /// The next durable record, if there is one now. May wait for the disk.
+    /// The next durable record, if there is one now. May wait for the disk. After [`Reader::next`] was
+    /// cancelled there may be none until it is called again.
     ///
     /// # Errors
     /// As for [`Reader::next`].
     pub fn try_next(&mut self) -> Result<Option<Arc<Record>>, ReadError> {
+        if self.reading.is_some() {
+            return Ok(None);
+        }
         step(&self.log.shared, &mut self.cursor, &mut self.scanner)
     }
 
@@ -106,16 +121,20 @@ impl Reader {
     }
 
     async fn next_off_thread(&mut self) -> Result<Option<Arc<Record>>, ReadError> {
-        if !has_more(&self.log.shared, &self.cursor) {
-            return Ok(None);
-        }
-        let shared = self.log.shared.clone();
-        let (mut cursor, mut scanner) = (self.cursor, self.scanner.take());
-        let done = tokio::task::spawn_blocking(move || {
-            let found = step(&shared, &mut cursor, &mut scanner);
-            (found, cursor, scanner)
-        })
-        .await;
+        let reading = match &mut self.reading {
+            Some(reading) => reading,
+            None if has_more(&self.log.shared, &self.cursor) => {
+                let shared = self.log.shared.clone();
+                let (mut cursor, mut scanner) = (self.cursor, self.scanner.take());
+                self.reading.insert(tokio::task::spawn_blocking(move || {
+                    let found = step(&shared, &mut cursor, &mut scanner);
+                    (found, cursor, scanner)
+                }))
+            }
+            None => return Ok(None),
+        };
+        let done = reading.await;
+        self.reading = None;
         match done {
             Ok((found, cursor, scanner)) => {
                 self.cursor = cursor;

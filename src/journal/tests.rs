@@ -674,14 +674,21 @@ async fn a_cancelled_wait_loses_nothing() {
     let mut read = Vec::new();
     for n in 0..60 {
         append(&log, &[n]).await.unwrap();
+        if n % 2 == 0 {
+            // Then it is read on another thread.
+            forget_recent(&log);
+        }
         tokio::select! {
             biased;
             record = reader.next() => read.push(record.unwrap().first_sequence),
             () = tokio::task::yield_now() => {}
         }
+        let rest = std::iter::from_fn(|| reader.try_next().unwrap());
+        read.extend(rest.map(|record| record.first_sequence));
     }
-    while let Some(record) = reader.try_next().unwrap() {
-        read.push(record.first_sequence);
+    while read.len() < 60 {
+        let next = tokio::time::timeout(Duration::from_secs(30), reader.next()).await;
+        read.push(next.unwrap().unwrap().first_sequence);
     }
     assert_eq!(read, (0..60).collect::<Vec<_>>());
 }
