@@ -8,6 +8,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 use sluice_sdk::{Document, Stop, typed};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -73,7 +74,7 @@ struct Pump {
     connector: Connector,
     mapper: Mapper,
     state: ConnectorState,
-    pending: HashMap<u64, Pending>,
+    pending: HashMap<u64, Pending, RandomState>,
     current: Vec<Item>,
     current_bytes: usize,
     current_since: Option<Instant>,
@@ -102,7 +103,7 @@ impl Connector {
             mapper: Mapper::new(Arc::clone(&self.mapping)),
             connector: self,
             state,
-            pending: HashMap::new(),
+            pending: HashMap::default(),
             current: Vec::new(),
             current_bytes: 0,
             current_since: None,

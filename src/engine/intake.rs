@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use foldhash::quality::RandomState;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use sluice_sdk::{BoxFuture, IntakeBackend, IntakeError, Submission};
@@ -74,9 +75,9 @@ fn position_key(source: &str) -> String {
 #[derive(Default)]
 struct RecentIds {
     /// Being written at this moment; a duplicate of one waits.
-    writing: HashSet<IdHash>,
+    writing: HashSet<IdHash, RandomState>,
     /// On disk, not yet settled; each with the number behind the last event of its body.
-    recent: HashMap<IdHash, u64>,
+    recent: HashMap<IdHash, u64, RandomState>,
     /// Every event below it has its id settled.
     settled_below: u64,
 }
@@ -378,7 +379,7 @@ impl SourceIntake {
         let Some(mut seen) = self.claim_in_memory(hashes) else {
             return Ok(None);
         };
-        let unseen = |seen: &[bool]| {
+        let unseen = |seen: &[bool]| -> Vec<IdHash> {
             let both = hashes.iter().zip(seen);
             both.filter_map(|(hash, is_seen)| (!is_seen).then_some(*hash))
                 .collect()
@@ -388,24 +389,22 @@ impl SourceIntake {
             hashes: unseen(&seen),
         };
         // Without the lock, since it may read from the disk: nobody else takes these ids meanwhile.
-        let mut known = Vec::new();
-        for (hash, is_seen) in hashes.iter().zip(&mut seen) {
-            if !*is_seen
-                && self
-                    .store
-                    .is_seen(hash)
-                    .map_err(|problem| IntakeError::Io(problem.to_string()))?
-            {
-                *is_seen = true;
-                known.push(*hash);
-            }
-        }
-        if !known.is_empty() {
-            guard.hashes = unseen(&seen);
-            drop(WritingGuard {
+        let in_store = self
+            .store
+            .are_seen(&guard.hashes)
+            .map_err(|problem| IntakeError::Io(problem.to_string()))?;
+        if in_store.contains(&true) {
+            let asked = guard.hashes.iter().zip(&in_store);
+            let known = asked.filter_map(|(hash, is_known)| is_known.then_some(*hash));
+            let known = WritingGuard {
                 intake: self,
-                hashes: known,
-            });
+                hashes: known.collect(),
+            };
+            let open = seen.iter_mut().filter(|is_seen| !**is_seen);
+            open.zip(in_store)
+                .for_each(|(is_seen, is_known)| *is_seen = is_known);
+            guard.hashes = unseen(&seen);
+            drop(known);
         }
         Ok(Some(Claim { seen, guard }))
     }

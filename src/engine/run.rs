@@ -50,11 +50,14 @@ impl Running {
     /// As for [`Running::start`].
     pub async fn start_by(prepared: Prepared, clock: Clock) -> Result<Self, StartError> {
         let config = &prepared.config;
-        let journal = Journal::open(JournalOptions {
+        let options = JournalOptions {
             max_size_bytes: config.journal.max_size,
             retain: config.journal.retain,
             ..JournalOptions::new(&config.journal.path)
-        })?;
+        };
+        let sources = config.sources.keys().map(String::as_str);
+        // Held until their sources have them.
+        let (journal, _logs) = Journal::open_with_logs(options, sources)?;
         let letters = Arc::new(Letters::new(Arc::clone(journal.store())));
         let replays = Replays::open(Arc::clone(journal.store()), letters, clock.clone())
             .map_err(|problem| StartError::State(problem.to_string()))?;

@@ -19,6 +19,7 @@
 
 mod disk;
 mod expired;
+mod filter;
 mod log;
 mod open;
 mod reader;
@@ -38,6 +39,7 @@ use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Read, Seek, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -113,10 +115,15 @@ pub enum OpenError {
 
 /// One data folder, held by this process until everything of it is dropped.
 pub struct Journal {
+    logs: Logs,
+    store: Arc<Store>,
+}
+
+/// The logs of a folder; each is opened when it is first asked for.
+struct Logs {
     options: JournalOptions,
     salt: u32,
-    logs: Mutex<HashMap<String, Weak<Log>>>,
-    store: Arc<Store>,
+    open: Mutex<HashMap<String, Weak<Log>>>,
     total_bytes: Arc<AtomicU64>,
     lock: Arc<File>,
 }
@@ -127,7 +134,18 @@ impl Journal {
     /// # Errors
     /// `Locked` while another process has it; `NewerFormat` when it was written by a version
     /// that knows more than this one.
-    pub fn open(mut options: JournalOptions) -> Result<Journal, OpenError> {
+    pub fn open(options: JournalOptions) -> Result<Journal, OpenError> {
+        Ok(Self::open_with_logs(options, std::iter::empty())?.0)
+    }
+
+    /// The same with the logs of some sources, read while the store is: each takes its time.
+    ///
+    /// # Errors
+    /// As for [`Journal::open`] and [`Journal::log`].
+    pub fn open_with_logs<'a>(
+        mut options: JournalOptions,
+        mut sources: impl Iterator<Item = &'a str>,
+    ) -> Result<(Journal, Vec<Arc<Log>>), OpenError> {
         options.segment_bytes = options.segment_bytes.min(options.max_size_bytes / 4);
         for folder in ["journal", "damaged"].map(|name| options.path.join(name)) {
             std::fs::create_dir_all(&folder).map_err(|error| io_error(&folder, error))?;
@@ -135,18 +153,28 @@ impl Journal {
         let lock = Arc::new(lock_folder(&options.path)?);
         let salt = read_or_write_format(&options.path)?;
         let state = options.path.join("state");
-        let store = Store::open(&state, lock.clone()).map_err(|source| OpenError::Store {
+        let logs = Logs {
+            options,
+            salt,
+            open: Mutex::default(),
+            total_bytes: Arc::default(),
+            lock: Arc::clone(&lock),
+        };
+        let (opened, store) = std::thread::scope(|scope| {
+            let store = scope.spawn(|| Store::open(&state, lock));
+            let opened = sources.try_fold(Vec::new(), |mut opened, source| {
+                opened.push(logs.log(source)?);
+                Ok(opened)
+            });
+            let store = store.join();
+            (opened, store.unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        let store = store.map_err(|source| OpenError::Store {
             path: state,
             source,
         })?;
-        Ok(Journal {
-            options,
-            salt,
-            logs: Mutex::default(),
-            store: Arc::new(store),
-            total_bytes: Arc::default(),
-            lock,
-        })
+        let store = Arc::new(store);
+        Ok((Journal { logs, store }, opened?))
     }
 
     /// The log of a source, opened at the first call: its last segment is read and a torn end
@@ -155,9 +183,28 @@ impl Journal {
     /// # Errors
     /// `BadName`, or what the file system says.
     pub fn log(&self, source: &str) -> Result<Arc<Log>, OpenError> {
+        self.logs.log(source)
+    }
+
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// Bytes of all open logs together; what `max_size_bytes` limits.
+    pub fn size_bytes(&self) -> u64 {
+        self.logs.total_bytes.load(Ordering::SeqCst)
+    }
+
+    pub fn options(&self) -> &JournalOptions {
+        &self.logs.options
+    }
+}
+
+impl Logs {
+    fn log(&self, source: &str) -> Result<Arc<Log>, OpenError> {
         check_name(source)?;
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(log) = logs.get(source).and_then(Weak::upgrade) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = open.get(source).and_then(Weak::upgrade) {
             return Ok(log);
         }
         let folder = self.options.path.join("journal").join(source);
@@ -179,21 +226,8 @@ impl Journal {
             state: Mutex::default(),
             _lock: self.lock.clone(),
         })?);
-        logs.insert(source.to_owned(), Arc::downgrade(&log));
+        open.insert(source.to_owned(), Arc::downgrade(&log));
         Ok(log)
-    }
-
-    pub fn store(&self) -> &Arc<Store> {
-        &self.store
-    }
-
-    /// Bytes of all open logs together; what `max_size_bytes` limits.
-    pub fn size_bytes(&self) -> u64 {
-        self.total_bytes.load(Ordering::SeqCst)
-    }
-
-    pub fn options(&self) -> &JournalOptions {
-        &self.options
     }
 }
 

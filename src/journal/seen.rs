@@ -10,23 +10,29 @@
 //! One by one in the log they would make it long, and the store reads its log item by item when it
 //! is opened: a second for a million ids. As chunks they are read back in no time.
 //!
+//! A filter in memory knows of nearly all new ids that no table has them. It is made when ids are
+//! settled for the first time, so that a start does not wait for it.
+//!
 //! What is older than the window counts as not seen, and leaves when its table is merged with others.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use fjall::compaction::Leveled;
 use fjall::compaction::filter::{
     CompactionFilter, CompactionFilterResult, Context, Factory, ItemAccessor, Verdict,
 };
-use fjall::config::PartitioningPolicy;
+use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry, PartitioningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch};
 
+use super::filter::Filter;
 use super::store::{MEMTABLE_BYTES, StoreError};
 
 const SEEN_IDS: &str = "seen_ids";
 /// Largest table of seen ids.
-const TABLE_BYTES: u64 = 8 * 1024 * 1024;
+const TABLE_BYTES: u64 = 4 * 1024 * 1024;
+/// So many tables as they were settled before they are merged; each merge writes the next level anew.
+const TABLES_MERGED: u8 = 8;
 /// Bytes of one id in a chunk: hash and time.
 const ENTRY_BYTES: usize = 24;
 /// Ids of an early folder that are moved at once.
@@ -49,6 +55,10 @@ pub(super) struct SeenIds {
     tables: Keyspace,
     recent: Keyspace,
     horizon: Horizon,
+    /// Over all ids in the tables; `None` if it was not made yet or there are too many.
+    filter: RwLock<Option<Filter>>,
+    /// One at a time: a filter that is being made must not miss what another settles.
+    filtering: Mutex<()>,
 }
 
 impl SeenIds {
@@ -60,14 +70,25 @@ impl SeenIds {
             tables: database.keyspace(SEEN_IDS, table_options)?,
             recent,
             horizon,
+            filter: RwLock::default(),
+            filtering: Mutex::default(),
         };
         seen.move_early(database)?;
         Ok(seen)
     }
 
-    /// Whether an id is in the tables; those in chunks are known to who reads [`SeenIds::recent`].
-    pub fn contains(&self, hash: &IdHash) -> Result<bool, StoreError> {
-        let received = self.tables.get(hash)?;
+    /// For each id whether it is in the tables; those in chunks are known to who reads
+    /// [`SeenIds::recent`].
+    pub fn contains(&self, ids: &[IdHash]) -> Result<Vec<bool>, StoreError> {
+        let filter = self.filter.read().unwrap_or_else(PoisonError::into_inner);
+        let may_be_there = |id| filter.as_ref().is_none_or(|filter| filter.may_contain(id));
+        ids.iter()
+            .map(|id| Ok(may_be_there(id) && self.is_in_a_table(id)?))
+            .collect()
+    }
+
+    fn is_in_a_table(&self, id: &IdHash) -> Result<bool, StoreError> {
+        let received = self.tables.get(id)?;
         let horizon = self.horizon.load(Ordering::Relaxed);
         Ok(received.is_some_and(|time| is_within(&time, horizon)))
     }
@@ -97,11 +118,37 @@ impl SeenIds {
         ids: &[SeenId],
     ) -> Result<(), StoreError> {
         self.write_table(ids)?;
+        self.filter(ids)?;
         let mut batch = database.batch();
         for guard in self.recent.prefix(prefix(source)) {
             batch.remove(&self.recent, guard.key()?);
         }
         Ok(batch.commit()?)
+    }
+
+    /// Put ids that are in the tables into the filter; make it anew, of all that is there, if it has
+    /// become too small or is not there.
+    fn filter(&self, ids: &[SeenId]) -> Result<(), StoreError> {
+        let _one = self
+            .filtering
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let count = self.tables.approximate_len();
+        {
+            let filter = self.filter.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(filter) = filter.as_ref().filter(|it| it.has_room_for(count)) {
+                ids.iter().for_each(|id| filter.insert(&id.hash));
+                return Ok(());
+            }
+        }
+        let made = Filter::for_ids(count);
+        if let Some(filter) = &made {
+            for guard in self.tables.iter() {
+                filter.insert(&hash_of(&guard.key()?)?);
+            }
+        }
+        *self.filter.write().unwrap_or_else(PoisonError::into_inner) = made;
+        Ok(())
     }
 
     fn write_table(&self, ids: &[SeenId]) -> Result<(), StoreError> {
@@ -135,11 +182,9 @@ impl SeenIds {
         let mut ids = Vec::new();
         for guard in early.iter() {
             let (key, time) = guard.into_inner()?;
-            let broken = || StoreError::Corrupt("seen".to_owned());
-            let hash = key.last_chunk::<16>().ok_or_else(broken)?;
             let time = time.first_chunk::<8>().ok_or_else(broken)?;
             ids.push(SeenId {
-                hash: *hash,
+                hash: hash_of(&key)?,
                 received_ms: i64::from_be_bytes(*time),
             });
             if ids.len() == MOVED_AT_ONCE {
@@ -153,6 +198,15 @@ impl SeenIds {
     }
 }
 
+/// At the end of a key.
+fn hash_of(key: &[u8]) -> Result<IdHash, StoreError> {
+    key.last_chunk().copied().ok_or_else(broken)
+}
+
+fn broken() -> StoreError {
+    StoreError::Corrupt(SEEN_IDS.to_owned())
+}
+
 /// With the store's own defaults each question loads a filter of megabytes as soon as there are a
 /// million ids, and building large tables takes memory. So tables are small and their filters come
 /// in parts that fit the cache. Indexes stay whole: in parts they are kept in memory without a bound.
@@ -161,8 +215,13 @@ fn table_options() -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .max_memtable_size(MEMTABLE_BYTES)
         .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+        .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(
+            BloomConstructionPolicy::BitsPerKey(10.0),
+        )))
         .compaction_strategy(Arc::new(
-            Leveled::default().with_table_target_size(TABLE_BYTES),
+            Leveled::default()
+                .with_l0_threshold(TABLES_MERGED)
+                .with_table_target_size(TABLE_BYTES),
         ))
 }
 
@@ -264,7 +323,7 @@ mod tests {
         }
 
         fn knows(&self, n: u64) -> bool {
-            self.seen.contains(&id(n, 0).hash).unwrap()
+            self.seen.contains(&[id(n, 0).hash]).unwrap()[0]
         }
 
         fn again(self) -> Fixture {
@@ -290,6 +349,24 @@ mod tests {
         assert!(!it.knows(1000));
         assert!(it.knows(3), "it came again later");
         assert!(it.knows(4), "the later of both counts");
+    }
+
+    #[test]
+    fn ids_of_all_tables_are_known_however_many_and_after_a_start() {
+        let it = open(tempfile::tempdir().unwrap());
+        it.settle((0..1000).map(|n| id(n, 5)).collect());
+        let it = it.again();
+        it.settle((1000..1010).map(|n| id(n, 5)).collect());
+        assert!(it.knows(3) && it.knows(1003) && !it.knows(1010));
+        for part in 1..5 {
+            it.settle(
+                (part * 40_000..(part + 1) * 40_000)
+                    .map(|n| id(n, 5))
+                    .collect(),
+            );
+        }
+        assert!((0..1010).chain(40_000..200_000).all(|n| it.knows(n)));
+        assert!(!it.knows(200_000));
     }
 
     #[test]

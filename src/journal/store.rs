@@ -450,9 +450,10 @@ impl Store {
         })
     }
 
-    /// Whether an event id was settled and is within the window. Those in chunks are not asked for.
-    pub fn is_seen(&self, hash: &IdHash) -> Result<bool, StoreError> {
-        self.with(|open| open.seen.contains(hash))
+    /// For each event id whether it was settled and is within the window. Those in chunks are not
+    /// asked for.
+    pub fn are_seen(&self, ids: &[IdHash]) -> Result<Vec<bool>, StoreError> {
+        self.with(|open| open.seen.contains(ids))
     }
 
     /// The ids of chunks that are not settled yet, in the order they came.
@@ -460,7 +461,7 @@ impl Store {
         self.with(|open| open.seen.recent(source))
     }
 
-    /// Make all ids of a source's chunks findable by [`Store::is_seen`], and let the chunks go.
+    /// Make all ids of a source's chunks findable by [`Store::are_seen`], and let the chunks go.
     /// `ids` are those of the chunks, and may be more; they are sorted here.
     pub fn settle_ids(&self, source: &str, ids: &mut [SeenId]) -> Result<(), StoreError> {
         ids.sort_unstable();
@@ -692,8 +693,7 @@ mod tests {
         assert_eq!(store.recent_ids("ab").unwrap(), [id(7, 1)]);
         drop(store);
         let store = open(&folder);
-        assert!(store.is_seen(&id(5, 0).hash).unwrap());
-        assert!(store.is_seen(&id(1, 0).hash).unwrap());
-        assert!(!store.is_seen(&id(7, 0).hash).unwrap());
+        let asked = [5, 1, 7].map(|n| id(n, 0).hash);
+        assert_eq!(store.are_seen(&asked).unwrap(), [true, true, false]);
     }
 }
