@@ -119,7 +119,8 @@ pub fn prepare(document: Bytes, drop: &[String]) -> Result<Bytes, Rejection> {
 }
 
 fn check(document: &[u8]) -> Result<(), Rejection> {
-    let text = std::str::from_utf8(document).map_err(|_| rejection("not-json", "not UTF-8"))?;
+    let text =
+        simdutf8::basic::from_utf8(document).map_err(|_| rejection("not-json", "not UTF-8"))?;
     let call = Call::of(text)?;
     let Some(kind) = text_member(call.kind, "type", "no-type")? else {
         return Err(rejection("no-type", "type is missing"));

@@ -100,7 +100,7 @@ impl Mapper {
     ///
     /// `event_type` is what the source says; rules go by it.
     pub fn map(&mut self, event_type: &str, event: &[u8]) -> Mapped {
-        let fast = std::str::from_utf8(event)
+        let fast = simdutf8::basic::from_utf8(event)
             .ok()
             .and_then(|text| self.map_text(event_type, text).ok());
         fast.unwrap_or_else(|| self.mapping.map_bytes(event_type, event))

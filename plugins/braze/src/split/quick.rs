@@ -12,7 +12,7 @@ use super::place;
 
 /// Places of all events of a usual body that has some.
 pub fn split(body: &Bytes) -> Option<Submission> {
-    let text = std::str::from_utf8(body).ok()?;
+    let text = simdutf8::basic::from_utf8(body).ok()?;
     let events = envelope(text).ok()?.filter(|events| !events.is_empty())?;
     Some(Submission {
         body: body.clone(),
