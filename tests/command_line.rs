@@ -434,7 +434,7 @@ connectors:
         "sluice.yaml:2:",
         "did you mean `listen`?",
         "sluice.yaml:4:",
-        "did you mean `braze_to_segment`?",
+        "did you mean `builtin:braze_to_segment`?",
     ] {
         let said = format!("{}{}", answer.stdout, answer.stderr);
         assert!(said.contains(part), "{part} is not in:\n{said}");

@@ -1,5 +1,6 @@
 //! `sluice status`: the account, of the running process or as it is on disk.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -83,7 +84,7 @@ fn human(status: &Status, types: bool, file: &Config) -> String {
     for (name, one) in &status.connectors {
         let settings = file.connectors.get(name);
         let flush_after = settings.map(|it| it.batch.flush_after);
-        connector(&mut out, name, one, flush_after);
+        connector(&mut out, name, one, flush_after, types);
         if types {
             for (event_type, balance) in &one.types {
                 let _ = writeln!(out, "  {event_type}: {}", line(balance));
@@ -148,6 +149,7 @@ fn connector(
     name: &str,
     connector: &ConnectorStatus,
     flush_after: Option<Duration>,
+    types: bool,
 ) {
     let _ = writeln!(out, "connector {name}: {}", connector.state);
     if let Some(since) = &connector.paused {
@@ -183,11 +185,42 @@ fn connector(
     let _ = writeln!(out, "  {}", line(events));
     for (what, reasons) in [("skipped", &events.skipped), ("dead", &events.dead)] {
         for (reason, count) in reasons {
-            let _ = writeln!(out, "    {count} {what}: {reason}");
+            let of = match reason.as_str() {
+                "unmapped" if !types => unmapped(connector),
+                _ => String::new(),
+            };
+            let _ = writeln!(out, "    {count} {what}: {reason}{of}");
         }
     }
     if let Some(why) = why_waiting(connector, flush_after) {
         let _ = writeln!(out, "    {} waiting: {why}", events.waiting);
+    }
+}
+
+/// The types that most of the unmapped events have.
+fn unmapped(connector: &ConnectorStatus) -> String {
+    const TYPES_MAX: usize = 3;
+    let count = |balance: &Balance| {
+        let of = |reasons: &BTreeMap<String, u64>| reasons.get("unmapped").copied();
+        of(&balance.skipped)
+            .or_else(|| of(&balance.dead))
+            .unwrap_or(0)
+    };
+    let types = connector.types.iter();
+    let mut counts: Vec<(&str, u64)> = types
+        .map(|(name, balance)| (name.as_str(), count(balance)))
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let shown: Vec<&str> = counts
+        .iter()
+        .take(TYPES_MAX)
+        .map(|(name, _)| *name)
+        .collect();
+    match counts.len().saturating_sub(TYPES_MAX) {
+        _ if counts.is_empty() => String::new(),
+        0 => format!(" ({})", shown.join(", ")),
+        more => format!(" ({} and {more} more; `--types` for all)", shown.join(", ")),
     }
 }
 
@@ -276,6 +309,40 @@ mod tests {
             refused: BTreeMap::from([("wrong token".to_owned(), malformed)]),
             ..SourceStatus::default()
         }
+    }
+
+    #[test]
+    fn unmapped_events_say_of_which_types_they_are() {
+        let unmapped = |count| Balance {
+            skipped: BTreeMap::from([("unmapped".to_owned(), count)]),
+            ..Balance::default()
+        };
+        let mut one = ConnectorStatus {
+            events: unmapped(11),
+            ..ConnectorStatus::default()
+        };
+        let line = |one: &ConnectorStatus, types| {
+            let mut out = String::new();
+            connector(&mut out, "out", one, None, types);
+            out.lines()
+                .find(|line| line.contains("unmapped"))
+                .map(str::to_owned)
+        };
+        for (name, count) in [("a", 1), ("b", 5), ("c", 3)] {
+            one.types.insert(name.to_owned(), unmapped(count));
+        }
+        one.types.insert("mapped".to_owned(), Balance::default());
+        assert_eq!(
+            line(&one, false).as_deref(),
+            Some("    11 skipped: unmapped (b, c, a)")
+        );
+        assert_eq!(
+            line(&one, true).as_deref(),
+            Some("    11 skipped: unmapped")
+        );
+        one.types.insert("d".to_owned(), unmapped(2));
+        let more = "    11 skipped: unmapped (b, c, d and 1 more; `--types` for all)";
+        assert_eq!(line(&one, false).as_deref(), Some(more));
     }
 
     #[test]

@@ -36,6 +36,9 @@ pub struct Config {
     pub admin: AdminConfig,
     /// How contacts are reached.
     pub alerts: AlertsConfig,
+    /// What is known and meant: at the top of the file of all messages about it, on a source of those
+    /// about the source.
+    pub allows: Allows,
 }
 
 impl Config {
@@ -92,6 +95,8 @@ pub struct ConnectorConfig {
     pub allows: Allows,
     /// Where documents go.
     pub sink: SinkConfig,
+    /// Parts of documents that the sink's settings name, dotted, each where it stands.
+    pub document_paths: Vec<(String, Span)>,
     /// The name in the file.
     pub span: Span,
 }
@@ -163,6 +168,12 @@ pub(super) struct ConfigKeys {
     /// How the contacts of connectors are reached. Without it problems are only logged.
     #[serde(default)]
     pub alerts: AlertsConfig,
+    /// Messages of `sluice validate` about this file that are known and meant, by code with the
+    /// reason. Default: none. A source and a connector can say it for themselves.
+    #[serde(default)]
+    #[allow(dead_code, reason = "read with its places")]
+    #[schemars(extend("examples" = [{"plain-secret": "a try on this machine"}]))]
+    pub allow: BTreeMap<String, String>,
 }
 
 /// The engine's keys of a source; all other keys are the plugin's.
@@ -176,6 +187,12 @@ pub(super) struct SourceKeys {
     #[serde(default = "deduplicate_default")]
     #[schemars(extend("default" = "7d"))]
     pub deduplicate: PeriodOrOff,
+    /// Messages of `sluice validate` about this source that are known and meant, by code with the
+    /// reason. Default: none; `sluice explain-code` lists the codes.
+    #[serde(default)]
+    #[allow(dead_code, reason = "read with its places")]
+    #[schemars(extend("examples" = [{"plain-secret": "a try on this machine"}]))]
+    pub allow: BTreeMap<String, String>,
 }
 
 fn deduplicate_default() -> PeriodOrOff {

@@ -451,6 +451,26 @@ pub(super) fn properties(root: &Value, schema: &Value) -> Vec<String> {
     all
 }
 
+/// Settings of this `format`: a text, or all of a list.
+pub(super) fn of_format<'n>(
+    root: &Value,
+    schema: &Value,
+    node: &'n Node,
+    format: &str,
+    found: &mut Vec<&'n Node>,
+) {
+    let of = |schema: &Value| schema.get("format").and_then(Value::as_str) == Some(format);
+    if of(schema) || of(follow(root, schema)) {
+        found.extend(node.as_list().unwrap_or(std::slice::from_ref(node)));
+        return;
+    }
+    for entry in node.as_map().unwrap_or_default() {
+        if let Some(schema) = property(root, schema, &entry.key) {
+            of_format(root, schema, &entry.value, format, found);
+        }
+    }
+}
+
 /// JSON types that a value of this schema may have; empty: any.
 fn types<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a str> {
     let schema = follow(root, schema);

@@ -222,6 +222,10 @@ pub static CODES: &[Code] = &[
         "The sink knows no member of this name and would drop it, or the whole document.",
     ),
     lint(
+        "unknown-output",
+        "A setting of the sink names a part of its documents that no rule of the connector makes. Often it is misspelt, or has the event's name for it in the place of the document's.",
+    ),
+    lint(
         "missing-member",
         "The sink needs a member that the document does not have.",
     ),

@@ -181,7 +181,7 @@ impl Courier {
             Ok(Ok(())) => {}
             Ok(Err(CheckError::Refused(reason))) => {
                 self.gate.hold(reason.clone());
-                error!(%connector, "held at the start: {reason}. Nothing is dropped; it goes on by itself when the check passes.");
+                error!(%connector, "held at the start: {reason}. Nothing is dropped; it goes on when the check passes.");
             }
             Ok(Err(CheckError::Unreachable(reason))) => {
                 warn!(%connector, "the sink is not reachable at the start: {reason}; trying as events come");

@@ -95,6 +95,8 @@ pub(super) fn print_of(settings: &ConnectorConfig, rules_hash: &str) -> String {
         when,
         // Their texts are in the hash.
         mappings: _,
+        // Of the sink's settings.
+        document_paths: _,
         unmapped,
         message_id,
         batch,

@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::places;
 use crate::config::{self, Config, ConnectorConfig, MessageId, Mode};
-use crate::diagnostics::{Diagnostic, Files, forget_used, has_errors};
-use crate::mapping::{self, Mapping, Options, Reference, Target};
+use crate::diagnostics::{Diagnostic, Files, did_you_mean, forget_used, has_errors};
+use crate::mapping::{self, Mapping, Options, Reference, RuleInfo, Target, TypePattern};
 
 /// All that `run` needs.
 pub struct Prepared {
@@ -58,6 +58,9 @@ pub fn prepare(
         // What runs says it when it gives the places.
         diagnostics.extend(places::check(&config));
     }
+    let mut allows = config.allows.clone();
+    allows.apply(diagnostics);
+    allows.report_unused(diagnostics);
     dedupe(diagnostics);
     (!has_errors(diagnostics)).then(|| Prepared {
         config,
@@ -100,6 +103,9 @@ fn connectors(
         let known = files.ids().count();
         let mut found = Vec::new();
         let mapping = rules(config, name, connector, files, &mut found);
+        if let Some(mapping) = &mapping {
+            unknown_outputs(connector, mapping, &mut found);
+        }
         told.push(found);
         if let Some(mapping) = mapping {
             connectors.push(PreparedConnector {
@@ -121,6 +127,50 @@ fn connectors(
         diagnostics.append(&mut found);
     }
     connectors
+}
+
+/// Parts of documents that the sink's settings name, and that no rule makes.
+fn unknown_outputs(
+    connector: &ConnectorConfig,
+    mapping: &Mapping,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    if connector.document_paths.is_empty() {
+        return;
+    }
+    let is_opted_in = |rule: &RuleInfo| {
+        let include = &connector.events.include;
+        let names = |on: &String| {
+            include
+                .iter()
+                .any(|name| TypePattern::new(on, None).matches(name))
+        };
+        rule.opt_in.is_none() || rule.on.iter().any(names)
+    };
+    let rules = mapping.rules().iter().filter(|rule| is_opted_in(rule));
+    let outputs: Vec<String> = rules
+        .flat_map(|rule| mapping.outputs_of(&rule.name))
+        .map(|output| output.path)
+        .collect();
+    for (path, span) in &connector.document_paths {
+        // A part, what is in a part that comes whole from the event, or what has parts.
+        let is_part = |output: &String| {
+            let output = output.trim_end_matches('*').trim_end_matches('.');
+            let is_in = |whole: &str, part: &str| {
+                let rest = part.strip_prefix(whole);
+                whole.is_empty() || rest.is_some_and(|it| it.is_empty() || it.starts_with('.'))
+            };
+            is_in(output, path) || is_in(path, output)
+        };
+        if !outputs.iter().any(is_part) {
+            let message = format!("no rule of this connector makes `{path}`");
+            diagnostics.push(
+                Diagnostic::warning("unknown-output", *span, message)
+                    .label(did_you_mean(path, outputs.iter().map(String::as_str)))
+                    .note("as it is, the setting has no effect"),
+            );
+        }
+    }
 }
 
 /// The folder for mappings of one's own beside the config, when nothing of it was read.

@@ -230,3 +230,33 @@ fn a_file_of_tests_with_another_name_is_told_its_name() {
     let (_, said) = ask(folder.path(), &["validate"]);
     assert!(!said.contains("runs it"), "{said}");
 }
+
+#[test]
+fn tests_in_a_folder_of_their_own_are_told_how_they_are_run() {
+    let folder = with("builtin:braze_to_segment", "mappings");
+    write(folder.path(), "mappings/ours.yaml", RULES);
+    write(folder.path(), "tests/ours.test.yaml", TEST);
+    let told = [
+        "error[no-tests]",
+        "some lie in `tests`",
+        "`sluice test tests` does",
+    ];
+    expect(folder.path(), &["test"], 1, &told);
+    let told = [
+        "tests/ours.test.yaml:2:1  error[missing-file]",
+        "`mappings: ../mappings`",
+        "1 error",
+    ];
+    expect(folder.path(), &["test", "tests"], 1, &told);
+    let mended = TEST.replace("tests:", "mappings: ../mappings\ntests:");
+    write(folder.path(), "tests/ours.test.yaml", &mended);
+    expect(folder.path(), &["test", "tests"], 0, &["1 passed"]);
+
+    write(folder.path(), "mappings/tests/ours.test.yaml", TEST);
+    expect(
+        folder.path(),
+        &["validate"],
+        1,
+        &["say at the top where they are: `mappings: ..`"],
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{CONFIG, expect, told, validated, with, write};
+use super::{CONFIG, ask_with_token, expect, told, validated, with, write};
 
 #[test]
 fn validate_shows_whose_rules_a_connector_runs() {
@@ -209,4 +209,85 @@ fn a_built_in_set_in_another_form_is_told_its_name() {
     }
     let overlay = "did you mean `builtin:braze_to_segment/full`?";
     validated("builtin:braze_to_segment", "builtin:full", 1, &[overlay]);
+}
+
+#[test]
+fn a_part_of_documents_that_no_rule_makes_is_told() {
+    let drop = |paths: &str| format!("region: us, oversize: {{ drop: [{paths}] }}");
+    let told = [
+        "sluice.yaml:8:75  warning[unknown-output]: no rule of this connector makes `properties.abort_logs`",
+        "did you mean `properties.abort_log`?",
+        "0 errors, 1 warning",
+    ];
+    validated(
+        "region: us",
+        &drop("context.traits, properties.abort_logs"),
+        0,
+        &told,
+    );
+    let known = drop("properties.abort_log, context.traits.email, context.device");
+    expect(
+        with("region: us", &known).path(),
+        &["validate", "--strict"],
+        0,
+        &[],
+    );
+    // Custom events bring members that nobody knows; they are sent on request only.
+    let custom = with("region: us", &drop("properties.of_our_own"));
+    expect(
+        custom.path(),
+        &["validate", "--strict"],
+        1,
+        &["unknown-output"],
+    );
+    let path = custom.path().join("sluice.yaml");
+    let text = std::fs::read_to_string(&path).expect("a config");
+    let include = "source: braze\n    events: { include: [\"*\", users.behaviors.CustomEvent] }\n";
+    write(
+        custom.path(),
+        "sluice.yaml",
+        &text.replace("source: braze\n", include),
+    );
+    expect(custom.path(), &["validate", "--strict"], 0, &[]);
+}
+
+#[test]
+fn a_file_for_https_that_is_not_there_is_told_at_the_start_at_its_place() {
+    let tls = "type: braze_webhook, tls: { certificate: nowhere.pem, key: /nowhere/key.pem }";
+    let folder = with("type: braze_webhook", tls);
+    expect(folder.path(), &["validate", "--strict"], 0, &[]);
+    let (code, said) = ask_with_token(folder.path(), &["run"], "hunter2");
+    for part in [
+        "sluice.yaml:3:53  error[unreadable-file]: the file nowhere.pem cannot be read",
+        "not beside this file",
+        "sluice.yaml:3:71  error[unreadable-file]: the file /nowhere/key.pem cannot be read",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    assert_eq!(code, 1, "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_of_rules_that_cannot_be_read_is_told_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = with("builtin:braze_to_segment", "mappings");
+    write(folder.path(), "mappings/ours.yaml", "version: 1\n");
+    let rules = folder.path().join("mappings");
+    let set = |mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(&rules, mode).expect("set");
+    };
+    set(0o000);
+    // Whoever may read everything sees nothing of it.
+    if std::fs::read_dir(&rules).is_err() {
+        let told = [
+            "error[unreadable-file]: the folder `mappings` cannot be read",
+            "1 error, 0 warnings",
+        ];
+        expect(folder.path(), &["validate"], 1, &told);
+        expect(folder.path(), &["test"], 1, &told);
+    }
+    set(0o755);
 }

@@ -185,3 +185,30 @@ fn a_misspelt_key_shows_its_harmless_value_and_hides_what_may_be_a_secret() {
         assert!(!said.contains("hunter"), "{said}");
     }
 }
+
+#[test]
+fn a_source_and_the_file_can_allow_what_is_told_of_their_secrets() {
+    let secret = "token: \"${BRAZE_TOKEN}\"";
+    let allow = "token: hunter2, allow: { plain-secret: a try }";
+    let strict = ["validate", "--strict"];
+    expect(with(secret, allow).path(), &strict, 0, &["1 allowed"]);
+    let of_file = "allow: { plain-secret: a try }\nadmin: { token: hunter2 }\njournal:";
+    expect(with("journal:", of_file).path(), &strict, 0, &["1 allowed"]);
+    // A source speaks for itself alone, and for nothing that is not told.
+    let told = [
+        "sluice.yaml:9:17  warning[plain-secret]",
+        "warning[unused-allow]",
+    ];
+    let folder = with(
+        secret,
+        "token: \"${BRAZE_TOKEN}\", allow: { plain-secret: a try }",
+    );
+    let path = folder.path().join("sluice.yaml");
+    let text = std::fs::read_to_string(&path).expect("a config");
+    write(
+        folder.path(),
+        "sluice.yaml",
+        &text.replace("journal:", "admin: { token: hunter2 }\njournal:"),
+    );
+    expect(folder.path(), &strict, 1, &told);
+}

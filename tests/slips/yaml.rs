@@ -135,6 +135,11 @@ fn a_comment_that_was_meant_as_text_and_curly_quotes_are_told() {
             "6:31",
             "write `event: \"Sale #1\"`",
         ),
+        (
+            "    emit: { event: ${NAME}, b: c }\n",
+            "6:20",
+            "write `event: \"${NAME}\"`",
+        ),
         ("    skip: “no”\n", "6:11", "write straight ones"),
         (
             "    emit: { event: ‘Sale, now’ }\n",

@@ -126,10 +126,10 @@ pub struct Seconds(pub Duration);
 #[serde(deny_unknown_fields)]
 pub struct TlsConfig {
     /// PEM file with the certificate, followed by the certificates between it and the root.
-    #[schemars(example = "/etc/sluice/fullchain.pem")]
+    #[schemars(example = "/etc/sluice/fullchain.pem", extend("format" = "file"))]
     pub certificate: PathBuf,
     /// PEM file with the private key.
-    #[schemars(example = "/etc/sluice/key.pem")]
+    #[schemars(example = "/etc/sluice/key.pem", extend("format" = "file"))]
     pub key: PathBuf,
 }
 

@@ -47,6 +47,12 @@ impl Secret {
         Self(Origin::Text(text.into()))
     }
 
+    /// Whether it is read anew each time: what stands in a file may change while the program runs,
+    /// what came from the config or the environment does not.
+    pub fn is_file(&self) -> bool {
+        matches!(self.0, Origin::File(_))
+    }
+
     /// The value, to be used at once and not kept. White space around a file's content is left out.
     ///
     /// # Errors

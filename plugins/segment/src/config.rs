@@ -70,7 +70,7 @@ pub struct Oversize {
     /// Dotted paths, left out one after the other until the document fits. Only below `properties`,
     /// `traits` and `context`. What was left out is listed in `context.sluice.dropped`.
     #[serde(default)]
-    #[schemars(example = ["properties.abort_log"])]
+    #[schemars(example = ["properties.abort_log"], extend("format" = "document-paths"))]
     pub drop: Vec<String>,
 }
 

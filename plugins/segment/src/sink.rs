@@ -97,8 +97,12 @@ impl SegmentSink {
             );
         }
         if key.len() < KEY_CHARS_MIN {
+            let mend = match self.config.write_key.is_file() {
+                true => "put the whole key into its file",
+                false => "set the whole key and start sluice anew",
+            };
             return Err(format!(
-                "write_key has {} characters, Segment's have 32: with one this short every call is refused",
+                "write_key has {} characters, Segment's have 32: with one this short every call is refused; {mend}",
                 key.len()
             ));
         }

@@ -363,6 +363,26 @@ async fn a_key_that_cannot_be_read_holds() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_too_short_is_told_how_it_is_mended() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "abc123").unwrap();
+    for (key, mend) in [
+        (json!("abc123"), "set the whole key and start sluice anew"),
+        (
+            json!({"file": file.path()}),
+            "put the whole key into its file",
+        ),
+    ] {
+        let sink = sink_at("http://127.0.0.1:9", json!({"write_key": key}));
+        let Err(CheckError::Refused(reason)) = sink.check().await else {
+            panic!("not refused");
+        };
+        assert!(reason.ends_with(mend), "{reason}");
+        assert!(!reason.contains("abc"), "{reason}");
+    }
+}
+
+#[tokio::test]
 async fn the_double_leads_a_sink_to_itself() {
     let double = sluice_segment::double::start().await.unwrap();
     let mut settings = json!({"region": "eu", "write_key": "other"});

@@ -8,9 +8,9 @@ use sluice_sdk::{SinkPlugin, SourcePlugin};
 
 use super::super::model::{ConnectorConfig, ConnectorKeys, SinkConfig, SourceConfig, SourceKeys};
 use super::super::shape::Section;
-use super::super::{Mode, schema};
+use super::super::{Mode, schema, shape};
 use super::{Loader, accept, escape, report_setting};
-use crate::diagnostics::{Allows, Diagnostic, Entry, Kind, Node, did_you_mean};
+use crate::diagnostics::{Allows, Diagnostic, Entry, Kind, Node, Span, did_you_mean};
 use crate::mapping::PersonalRules;
 
 /// What stands for a plugin that is not linked where only the rest of a config matters.
@@ -55,7 +55,7 @@ impl Loader<'_> {
             &schema::source_schema(plugin),
         )?;
         let mut keys = Map::new();
-        for key in ["expect_every", "deduplicate"] {
+        for key in ["expect_every", "deduplicate", "allow"] {
             if let Some(value) = settings.shift_remove(key) {
                 keys.insert(key.to_owned(), value);
             }
@@ -171,6 +171,7 @@ impl Loader<'_> {
             personal,
             allows,
             sink: sink?,
+            document_paths: document_paths(entry),
             span: entry.key_span,
         })
     }
@@ -247,6 +248,29 @@ impl Loader<'_> {
         );
         None
     }
+}
+
+/// Parts of documents that the settings of a connector's sink name.
+fn document_paths(connector: &Entry) -> Vec<(String, Span)> {
+    let sink = connector.value.get("sink");
+    let name = sink
+        .and_then(|sink| sink.get("type"))
+        .and_then(Node::as_str);
+    let plugin = sluice_sdk::sinks()
+        .into_iter()
+        .find(|one| Some(one.name) == name);
+    let mut found = Vec::new();
+    if let (Some(sink), Some(plugin)) = (sink, plugin) {
+        let schema = schema::sink_schema(plugin);
+        shape::of_format(&schema, &schema, sink, "document-paths", &mut found);
+    }
+    let texts = found
+        .into_iter()
+        .filter_map(|node| Some((node.as_str()?, node.span)));
+    texts
+        .filter(|(text, _)| !text.contains("${"))
+        .map(|(text, span)| (text.to_owned(), span))
+        .collect()
 }
 
 /// A text at the place of its key; what came from the environment does not stand there.

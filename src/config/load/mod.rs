@@ -90,8 +90,10 @@ pub fn load(
     weak_secrets::check(&root, mode, env, &mut found);
     if mode == Mode::Run {
         unreadable_secrets(&root, env, &mut found);
+        unreadable_files(&root, env, &mut found);
     }
-    allow(&root, &mut found);
+    let allows = allow(&root, &mut found);
+    let config = config.map(|config| Config { allows, ..config });
     let is_good = !has_errors(&found);
     diagnostics.append(&mut found);
     config.filter(|_| is_good)
@@ -129,20 +131,68 @@ fn unreadable_secrets(
     }
 }
 
-/// What connectors allow of the messages about themselves.
-fn allow(root: &Node, found: &mut [Diagnostic]) {
-    let entries = root.get("connectors").and_then(Node::as_map);
+/// Files that plugins read at the start, for which their settings have the format `file`.
+fn unreadable_files(
+    root: &Node,
+    env: &dyn Fn(&str) -> Option<String>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let entries = root.get("sources").and_then(Node::as_map);
     for entry in entries.unwrap_or_default() {
-        if let Some(allow) = entry.value.get("allow") {
-            let scope = Span {
-                end: entry.value.span.end.max(entry.key_span.end),
-                ..entry.key_span
+        let name = entry.value.get("type").and_then(Node::as_str);
+        let plugins = sluice_sdk::sources();
+        let Some(plugin) = plugins.into_iter().find(|one| Some(one.name) == name) else {
+            continue;
+        };
+        let schema = schema::source_schema(plugin);
+        let mut nodes = Vec::new();
+        shape::of_format(&schema, &schema, &entry.value, "file", &mut nodes);
+        for node in nodes {
+            // What is wrong with the text itself was told.
+            let path = placeholders::resolve(node, Mode::Run, env, &[], &mut Vec::new()).value;
+            let Some(path) = path.as_str().map(Path::new) else {
+                continue;
             };
-            let mut allows = Allows::default();
-            allows.read(allow, Some(scope), &mut Vec::new());
-            allows.apply(found);
+            if let Err(error) = std::fs::File::open(path) {
+                let message = format!("the file {} cannot be read: {error}", path.display());
+                let label = match path.is_relative() {
+                    true => {
+                        "looked for in the folder where the program starts, not beside this file"
+                    }
+                    false => "it must be there, for the user that runs this",
+                };
+                found.push(Diagnostic::error("unreadable-file", node.span, message).label(label));
+            }
         }
     }
+}
+
+/// What the file and its sources allow, to be applied to all that is told later; and what is allowed,
+/// by them and by connectors, of what is told so far.
+fn allow(root: &Node, found: &mut Vec<Diagnostic>) -> Allows {
+    let mut own = Allows::default();
+    if let Some(allow) = root.get("allow") {
+        own.read(allow, Some(root.span), found);
+    }
+    let entries = |key: &str| root.get(key).and_then(Node::as_map).unwrap_or_default();
+    let scope = |entry: &Entry| Span {
+        end: entry.value.span.end.max(entry.key_span.end),
+        ..entry.key_span
+    };
+    for source in entries("sources") {
+        if let Some(allow) = source.value.get("allow") {
+            own.read(allow, Some(scope(source)), found);
+        }
+    }
+    let mut all = own.clone();
+    for connector in entries("connectors") {
+        if let Some(allow) = connector.value.get("allow") {
+            // What is wrong with it was told with the connector.
+            all.read(allow, Some(scope(connector)), &mut Vec::new());
+        }
+    }
+    all.apply(found);
+    own
 }
 
 struct Loader<'a> {
@@ -176,6 +226,7 @@ impl Loader<'_> {
             journal: keys.journal,
             admin: keys.admin,
             alerts: keys.alerts,
+            allows: Allows::default(),
         };
         overlap::check(&config, self.diagnostics);
         self.contacts(&config);

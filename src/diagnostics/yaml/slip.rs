@@ -270,9 +270,18 @@ impl Slip<'_> {
         if !self.info.contains("','") {
             return None;
         }
+        let ends_word = |char: char| char.is_whitespace() || ",[]{}".contains(char);
         let word = self.text[..self.at]
-            .rfind(|char: char| char.is_whitespace() || ",[]{}".contains(char))
-            .map_or(0, |at| at + 1);
+            .trim_end_matches(|char| !ends_word(char))
+            .len();
+        if self.text[word..self.at].ends_with('$') && found == Some('{') {
+            let value = until_bracket(self.line(word).1.get(word - start..).unwrap_or_default());
+            let message = "in brackets a value with a variable goes in quotes";
+            return Some(
+                self.error(word, value.len(), message)
+                    .label(keyed(self.text, word, value)),
+            );
+        }
         let message = format!("expected `,` or `{closing}` in these brackets");
         Some(
             self.error(word, self.at - word, message)

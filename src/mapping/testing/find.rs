@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::import::normal;
+use super::super::import::{FOLDER, files_in, normal};
 use super::super::sets;
 use crate::diagnostics::{Diagnostic, FileId, Files, is_test_file, read_text};
 
@@ -83,6 +83,46 @@ pub fn find(path: &Path) -> Vec<TestFile> {
     }
     found.sort();
     found.into_iter().map(TestFile::Disk).collect()
+}
+
+/// Folders beside this one that hold test files, sorted.
+pub fn folders_beside(path: &Path) -> Vec<PathBuf> {
+    let mut found = folders_in(path.parent().unwrap_or(Path::new("")));
+    found.retain(|folder| folder != path && entries(folder).iter().any(|one| is_test_file(one)));
+    found.sort();
+    found
+}
+
+/// Where the rules of a test file without any beside it may be, as the file would say it: in a folder
+/// beside its own, or above it. `None` where rules lie beside it.
+pub fn rules_elsewhere(file: &TestFile) -> Option<String> {
+    let TestFile::Disk(path) = file else {
+        return None;
+    };
+    let folder = path.parent()?;
+    if !files_in(folder).is_empty() {
+        return None;
+    }
+    let beside = folder.join("..").join(FOLDER);
+    Some(match files_in(&beside).is_empty() {
+        true => "..".to_owned(),
+        false => format!("../{FOLDER}"),
+    })
+}
+
+fn folders_in(folder: &Path) -> Vec<PathBuf> {
+    let mut found = entries(folder);
+    found.retain(|path| path.is_dir());
+    found
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let here = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    let read = std::fs::read_dir(here).into_iter().flatten().flatten();
+    read.map(|entry| folder.join(entry.file_name())).collect()
 }
 
 fn find_builtin(set: &str) -> Vec<TestFile> {

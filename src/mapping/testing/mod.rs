@@ -18,7 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sluice_sdk::EventPlaces;
+use sluice_sdk::{EventPlaces, typed};
 
 use super::{Mapping, Options, Reference, load};
 use crate::diagnostics::{
@@ -143,8 +143,22 @@ pub fn run_tests(
 fn nothing_at(path: &Path) -> Diagnostic {
     let shown = path.display();
     if path.exists() || path.to_string_lossy().starts_with("builtin:") {
+        if let Err(error) = std::fs::read_dir(path)
+            && path.is_dir()
+        {
+            let message = format!("the folder `{shown}` cannot be read: {error}");
+            return Diagnostic::global("unreadable-file", message);
+        }
         let message = format!("there are no test files (*.test.yaml) at `{shown}`");
-        return Diagnostic::global("no-tests", message);
+        let beside = find::folders_beside(path);
+        let note = beside.first().map_or_else(String::new, |folder| {
+            let folder = folder.display();
+            format!(
+                "some lie in `{folder}`, where nobody looks for them: {} does, and each says at its top with `mappings:` where the rules are",
+                typed(&format!("test {folder}"))
+            )
+        });
+        return Diagnostic::global("no-tests", message).note(note);
     }
     Diagnostic::global(
         "missing-file",
@@ -230,7 +244,8 @@ impl Run<'_> {
             suite.options.exclude.clone_from(&place.exclude);
         }
         let name = self.files.name(id).to_owned();
-        let Some(key) = self.load(file, &suite) else {
+        let tests = root.entry("tests").map(|entry| entry.key_span);
+        let Some(key) = self.load(file, &suite, tests) else {
             return;
         };
         let Some(Some(mapping)) = self.loaded.get(&key) else {
@@ -269,6 +284,7 @@ impl Run<'_> {
         &mut self,
         file: &TestFile,
         suite: &Suite<'_>,
+        tests: Option<Span>,
     ) -> Option<(String, Vec<String>, Vec<String>)> {
         let (text, span) = match suite.mappings.map(|node| (node.as_str(), node.span)) {
             Some((Some(text), span)) => (text.to_owned(), Some(span)),
@@ -281,6 +297,19 @@ impl Run<'_> {
             None => (".".to_owned(), None),
         };
         let folder = file.folder();
+        if suite.mappings.is_none()
+            && let Some(place) = tests
+            && let Some(rules) = find::rules_elsewhere(file)
+        {
+            let message = "a test is for the mapping files beside it, and there are none";
+            self.diagnostics
+                .push(
+                    Diagnostic::error("missing-file", place, message).label(format!(
+                        "say at the top where they are: `mappings: {rules}`"
+                    )),
+                );
+            return None;
+        }
         let options: &Options = &suite.options;
         let key = (
             folder.join(&text).to_string_lossy().into_owned(),
