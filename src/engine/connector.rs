@@ -18,7 +18,7 @@ use tracing::{error, warn};
 use super::account::{ConnectorState, Settled};
 use super::batch::BatchId;
 use super::dead_letters::DeadLetter;
-use super::delivery::{Courier, Final, Item};
+use super::delivery::{Courier, Final, Item, REFUSED};
 use crate::clock::Clock;
 use crate::config::Unmapped;
 use crate::journal::{DAMAGED_TYPE, EventMark, Log, Record, Store, StoreCommit};
@@ -308,7 +308,7 @@ impl Pump {
                     tries,
                     batch,
                 } => {
-                    let reason = "refused by the sink".to_owned();
+                    let reason = REFUSED.to_owned();
                     self.settle_dead(&item, reason, answer, Some((batch, tries)));
                 }
             }

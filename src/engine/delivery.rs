@@ -31,6 +31,10 @@ const TRIES_BEFORE_SPLIT: u32 = 4;
 const REFUSED_IN_A_ROW_MAX: u32 = 25;
 /// Longest time that one `prepare` of a sink may take: it is a look at a document, no request.
 const PREPARE_TIME_MAX: Duration = Duration::from_secs(30);
+/// The reason of a document that the sink was sent and does not take.
+pub(super) const REFUSED: &str = "refused by the sink";
+/// The reason of a document above the sink's limit.
+pub(super) const TOO_LARGE: &str = "too-large";
 /// How often that is looked at.
 const PREPARE_LOOK: Duration = Duration::from_secs(1);
 
@@ -134,7 +138,7 @@ impl Courier {
         let max = self.limits.document_bytes_max;
         if body.len() > max {
             let detail = format!("{} bytes; the sink takes {max}", body.len());
-            return Err(("too-large".to_owned(), detail));
+            return Err((TOO_LARGE.to_owned(), detail));
         }
         Ok(body)
     }

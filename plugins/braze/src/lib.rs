@@ -37,6 +37,7 @@ sluice_sdk::register_source!(
     summary: "Braze Currents over its custom HTTP export.",
     example: EXAMPLE,
     catalogue: catalogue,
+    reasons: split::REASONS,
     feed: feed::feed,
     upstream: feed::upstream,
 );

@@ -22,4 +22,4 @@ pub use config::{LimitsConfig, Seconds, Settings, TlsConfig, listen_default, max
 pub use hyper::HeaderMap;
 pub use server::serve;
 pub use tokens::{Tokens, Verdict};
-pub use webhook::{Protocol, Refusal, set_aside};
+pub use webhook::{BAD_GZIP, Protocol, Refusal, UNKNOWN_ENCODING, set_aside};

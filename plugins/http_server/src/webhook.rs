@@ -271,10 +271,10 @@ impl<P: Protocol> Webhook<P> {
         }
         match encoding {
             Encoding::Plain => Ok(self.split(body)),
-            Encoding::Unknown => Ok(Some(set_aside(body, "content encoding not known"))),
+            Encoding::Unknown => Ok(Some(set_aside(body, UNKNOWN_ENCODING.0))),
             Encoding::Gzip => match inflate(&body, max, hold)? {
                 Some(inflated) => Ok(self.split(inflated)),
-                None => Ok(Some(set_aside(body, "gzip cannot be read"))),
+                None => Ok(Some(set_aside(body, BAD_GZIP.0))),
             },
         }
     }
@@ -331,6 +331,17 @@ impl Hold {
         Ok(())
     }
 }
+
+/// Why a whole request is set aside, and what that means: for the reasons of a source.
+pub const UNKNOWN_ENCODING: (&str, &str) = (
+    "content encoding not known",
+    "The request says a `Content-Encoding` that is none of gzip and identity, so nothing in it can be read.",
+);
+/// As [`UNKNOWN_ENCODING`].
+pub const BAD_GZIP: (&str, &str) = (
+    "gzip cannot be read",
+    "The request says that it is packed with gzip, and it is not, or was cut off on its way.",
+);
 
 /// A submission that sets the whole body aside.
 pub fn set_aside(body: Bytes, reason: &str) -> Submission {

@@ -39,8 +39,8 @@ pub use event::{EventMark, EventPlaces, MalformedMark, Submission};
 pub use program::set_program;
 pub use program::{program_name, typed};
 pub use registry::{
-    CommandPlugin, DemoScenario, MappingSet, SDK_VERSION, SinkPlugin, SourcePlugin, commands,
-    demo_scenarios, mapping_sets, name_clashes, sinks, sources,
+    CommandPlugin, DemoScenario, MappingSet, Reasons, SDK_VERSION, SinkPlugin, SourcePlugin,
+    commands, demo_scenarios, mapping_sets, name_clashes, sinks, sources,
 };
 pub use secret::{Secret, SecretError};
 pub use sink::{Batch, CheckError, Delivery, DynSink, Limits, Outcome, Rejection, Sink};

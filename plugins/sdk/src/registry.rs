@@ -18,6 +18,10 @@ use crate::stand_in::{Feed, StartDouble, StartUpstream};
 /// Version of this SDK. A program holds one copy of it: cargo refuses a second one.
 pub const SDK_VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// Why something becomes a dead letter: the reasons as they are counted, and what each means and what to
+/// do. `sluice explain-code` shows them.
+pub type Reasons = &'static [(&'static str, &'static str)];
+
 /// A registered source. Made by [`register_source!`](crate::register_source).
 pub struct SourcePlugin {
     /// The text after `type:` in a config.
@@ -43,6 +47,8 @@ pub struct SourcePlugin {
     pub places: Option<fn(Value) -> Option<EventPlaces>>,
     /// The settings in `Debug` form, if their type has one: the conformance kit looks for secrets in it.
     pub debug: fn(Value) -> Option<String>,
+    /// The reasons that parts of requests are set aside for.
+    pub reasons: Option<Reasons>,
     /// Sends events to such a source as its upstream would; for `demo` and tests.
     pub feed: Option<Feed>,
     /// Starts what stands before such a source; for the conformance kit.
@@ -69,6 +75,8 @@ pub struct SinkPlugin {
     pub example: &'static str,
     /// The shape of documents it takes, if it is particular.
     pub document: Option<&'static DocumentSpec>,
+    /// The codes of its rejections.
+    pub reasons: Option<Reasons>,
     /// The settings in `Debug` form, if their type has one: the conformance kit looks for secrets in it.
     pub debug: fn(Value) -> Option<String>,
     /// Starts a local stand-in of the system behind it; for `demo` and tests.
@@ -178,6 +186,7 @@ impl SourcePlugin {
         catalogue: None,
         places: None,
         debug: |_| None,
+        reasons: None,
         feed: None,
         upstream: None,
     };
@@ -196,6 +205,7 @@ impl SinkPlugin {
         build: |_| Err(ConfigError::at("type", "no plugin")),
         example: "",
         document: None,
+        reasons: None,
         debug: |_| None,
         double: None,
         test_double: None,
@@ -293,7 +303,7 @@ macro_rules! register_source {
 /// Register a sink: its name, its config type, and how the sink is made from it.
 ///
 /// As [`register_source!`](crate::register_source); the optional fields are those of
-/// [`SinkPlugin`]: `document`, `double`, `test_double`.
+/// [`SinkPlugin`]: `document`, `reasons`, `double`, `test_double`.
 ///
 /// ```
 /// use sluice_sdk::serde::Deserialize;

@@ -28,6 +28,7 @@ sluice_sdk::register_sink!("segment", SegmentConfig => SegmentSink::new,
     summary: "Calls (track, identify, page, screen, group, alias) to Segment's Tracking API, US or EU.",
     example: "region: us # or eu: where the workspace lives\nwrite_key: ${SEGMENT_WRITE_KEY}\n",
     document: &document::SPEC,
+    reasons: prepare::REASONS,
     double: double::start);
 
 sluice_sdk::register_command!(

@@ -106,6 +106,60 @@ fn members<'a>(
     })
 }
 
+/// What each code means.
+pub const REASONS: sluice_sdk::Reasons = &[
+    (
+        "not-json",
+        "The document is no JSON object, nested too deep, or has a member twice.",
+    ),
+    (
+        "no-type",
+        "The call says no `type`. Give the rule `type: track` or another kind of call.",
+    ),
+    (
+        "unknown-type",
+        "The call's `type` is none of track, identify, page, screen, group, alias.",
+    ),
+    (
+        "no-user",
+        "The call has neither `userId` nor `anonymousId` (an alias has no `userId`), and Segment drops it. Where events have no user, skip them: `userId: { $from: $.user.id, $missing: { skip: no user } }`.",
+    ),
+    (
+        "id-not-string",
+        "`userId` or `anonymousId` is no text, and Segment drops the call. Put `$as: string` on it.",
+    ),
+    (
+        "no-event",
+        "A track call has no name: `event` is missing or empty.",
+    ),
+    ("no-group", "A group call has no `groupId`."),
+    ("no-previous-id", "An alias call has no `previousId`."),
+    (
+        "bad-name",
+        "`name` or `category` of a page or screen call is empty or no text. Leave out what is empty: `$as: non_empty`, `$missing: omit`.",
+    ),
+    (
+        "not-an-object",
+        "A member that must be an object (properties, traits, context, integrations, context.device, context.traits) is something else.",
+    ),
+    (
+        "bad-advertising-id",
+        "`context.device.advertisingId` is no text.",
+    ),
+    (
+        "bad-message-id",
+        "`messageId` is empty, no text, or longer than the 100 characters by which Segment recognises a call.",
+    ),
+    (
+        "bad-timestamp",
+        "`timestamp` is no ISO 8601 time with a zone. Put `$as: timestamp` on it.",
+    ),
+    (
+        "too-large",
+        "The call has more than the 32,000 bytes that Segment takes. Leave fields out in the rule, or name in `oversize.drop` of the sink what may be left out.",
+    ),
+];
+
 /// The document, if Segment would take it; with the members at `drop` left out if it is too long.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use sluice_sdk::{Bytes, PathStep, parse_config};
-use sluice_segment::prepare::prepare;
+use sluice_segment::prepare::{REASONS, prepare};
 use sluice_segment::protocol::{excerpt, retry_after};
 use sluice_segment::{SegmentConfig, SegmentSink};
 
@@ -16,7 +16,11 @@ fn refused(document: &str) -> &'static str {
             assert_eq!(bytes, document.as_bytes(), "what passes is not changed");
             "passes"
         }
-        Err(rejection) => rejection.code,
+        Err(rejection) => {
+            let mut known = REASONS.iter().map(|(code, _)| *code);
+            assert!(known.any(|code| code == rejection.code), "{rejection}");
+            rejection.code
+        }
     }
 }
 

@@ -291,5 +291,6 @@ sluice_sdk::register_sink!(
     HttpConfig => Http::new,
     summary: "Documents to any address: as a JSON list, lines, one by one, or in an envelope.",
     example: "url: https://api.example.com/events\nheaders: { Authorization: \"Bearer ${API_TOKEN}\" }\n",
+    reasons: &[("line-break", "With `format: ndjson` each document is a line, and this one has a line break in it, as only a document does that was written with spaces and lines.")],
     test_double: crate::http_double::start,
 );

@@ -16,13 +16,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::Sha256;
 use sluice_http_server::{
-    HeaderMap, LimitsConfig, Protocol, Refusal, Settings, TlsConfig, Tokens, listen_default,
-    max_body_default, set_aside,
+    BAD_GZIP, HeaderMap, LimitsConfig, Protocol, Refusal, Settings, TlsConfig, Tokens,
+    UNKNOWN_ENCODING, listen_default, max_body_default, set_aside,
 };
 use sluice_sdk::{ByteSize, ConfigError, Intake, PathStep, Source, SourceError, Stop, Submission};
 
 use crate::place::{
-    Place, Places, event_places, id_default, places_of, time_default, type_default,
+    NO_ID, NO_TYPE, NOT_AN_OBJECT, NOT_JSON, Place, Places, event_places, id_default, places_of,
+    time_default, type_default,
 };
 
 /// Takes JSON events that another system posts: one event a request, a list of them, or either of
@@ -256,15 +257,15 @@ impl Protocol for Events {
 
 impl Events {
     fn mark(&self, body: &[u8], submission: &mut Submission) -> Result<(), &'static str> {
-        let whole: &RawValue = serde_json::from_slice(body).map_err(|_| "not JSON")?;
+        let whole: &RawValue = serde_json::from_slice(body).map_err(|_| NOT_JSON.0)?;
         let found = match &self.inside {
             None => whole,
-            Some(place) => place.find_raw(whole).ok_or("no events at their place")?,
+            Some(place) => place.find_raw(whole).ok_or(NO_EVENTS.0)?,
         };
         let one = [found];
         let list;
         let events = if found.get().starts_with('[') {
-            list = serde_json::from_str::<Vec<&RawValue>>(found.get()).map_err(|_| "not JSON")?;
+            list = serde_json::from_str::<Vec<&RawValue>>(found.get()).map_err(|_| NOT_JSON.0)?;
             list.as_slice()
         } else {
             &one
@@ -283,6 +284,21 @@ fn path_default() -> String {
     "/events".to_owned()
 }
 
+const NO_EVENTS: (&str, &str) = (
+    "no events at their place",
+    "The request has nothing where `events` of the source says that its events stand.",
+);
+
+const REASONS: sluice_sdk::Reasons = &[
+    NOT_JSON,
+    NO_EVENTS,
+    NOT_AN_OBJECT,
+    NO_TYPE,
+    NO_ID,
+    UNKNOWN_ENCODING,
+    BAD_GZIP,
+];
+
 const EXAMPLE: &str = "\
 listen: 127.0.0.1:8080
 path: /events
@@ -295,6 +311,7 @@ sluice_sdk::register_source!(
     summary: "JSON events that another system posts, with a token or a signature.",
     example: EXAMPLE,
     places: places_of,
+    reasons: REASONS,
     feed: crate::http_feed::feed,
     upstream: crate::http_feed::upstream,
 );

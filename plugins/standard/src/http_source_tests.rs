@@ -25,6 +25,9 @@ fn split(settings: Value, body: &str) -> (Vec<String>, Vec<String>) {
         let value: Value = serde_json::from_slice(slice).expect("the event as it stood");
         assert_eq!(value["id"], event.id.as_str());
     }
+    for mark in &malformed {
+        assert!(REASONS.iter().any(|(known, _)| *known == mark.reason));
+    }
     (
         events.into_iter().map(|event| event.id).collect(),
         malformed.into_iter().map(|mark| mark.reason).collect(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluice_sdk::{Intake, IntakeError, SourceError, Stop, Submission};
 use tokio::time::sleep;
 
-use crate::place::Places;
+use crate::place::{NO_ID, NO_TYPE, NOT_AN_OBJECT, NOT_JSON, Places};
 
 /// Lines of one submission.
 const LINES_MAX: usize = 500;
@@ -16,6 +16,14 @@ const BYTES_MAX: usize = 4 << 20;
 pub const LINE_BYTES_MAX: u64 = 16 << 20;
 /// Pause after the disk refused.
 const DISK_PAUSE: Duration = Duration::from_secs(5);
+
+const TOO_LONG: (&str, &str) = (
+    "line too long",
+    "The line is longer than a line may be, so it was not read as one; each piece of it is a letter.",
+);
+
+/// Why lines are set aside, and what that means.
+pub const REASONS: sluice_sdk::Reasons = &[NOT_JSON, NOT_AN_OBJECT, NO_TYPE, NO_ID, TOO_LONG];
 
 /// Lines that wait to be handed over together.
 #[derive(Default)]
@@ -37,7 +45,7 @@ impl Group {
             self.submission.malformed.push(sluice_sdk::MalformedMark {
                 start: start as u32,
                 end: (start + line.len()) as u32,
-                reason: "line too long".to_owned(),
+                reason: TOO_LONG.0.to_owned(),
             });
         } else if !line.is_empty() {
             places.mark(&mut self.submission, line, start);

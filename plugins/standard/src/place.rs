@@ -164,6 +164,18 @@ pub fn places_of(settings: Value) -> Option<EventPlaces> {
     Some(event_places(keys.event_type, keys.id, keys.default_type))
 }
 
+/// Why something is set aside, and what that means; each for the reasons of a source.
+pub const NOT_JSON: (&str, &str) = ("not JSON", "It is no JSON text, or cut off in the middle.");
+pub const NOT_AN_OBJECT: (&str, &str) = ("not an object", "It is JSON, but no object.");
+pub const NO_TYPE: (&str, &str) = (
+    "no type",
+    "There is no text where `event_type` of the source says that the type of an event stands. Correct that place, or say `default_type`.",
+);
+pub const NO_ID: (&str, &str) = (
+    "no id",
+    "There is neither a text nor a number where `id` of the source says that the id of an event stands.",
+);
+
 impl Places {
     pub fn new(named: EventPlaces, time: Place) -> Self {
         Self { named, time }
@@ -190,14 +202,14 @@ impl Places {
     }
 
     fn look(&self, text: &[u8]) -> Result<(String, String, Option<i64>), &'static str> {
-        let value: Value = serde_json::from_slice(text).map_err(|_| "not JSON")?;
+        let value: Value = serde_json::from_slice(text).map_err(|_| NOT_JSON.0)?;
         if !value.is_object() {
-            return Err("not an object");
+            return Err(NOT_AN_OBJECT.0);
         }
         let event_type = self.named.type_of(&value);
         let id = self.named.id_of(&value);
         let time_ms = self.time.find(&value).and_then(time_of);
-        Ok((event_type.ok_or("no type")?, id.ok_or("no id")?, time_ms))
+        Ok((event_type.ok_or(NO_TYPE.0)?, id.ok_or(NO_ID.0)?, time_ms))
     }
 }
 

@@ -153,5 +153,6 @@ sluice_sdk::register_source!(
     summary: "One JSON event a line from standard input.",
     example: "id: id\nevent_type: event_type\n",
     places: places_of,
+    reasons: crate::lines::REASONS,
     upstream: upstream,
 );

@@ -6,6 +6,7 @@
 
 mod desk;
 mod filter;
+pub mod reasons;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -13,7 +13,7 @@ use super::{ReplayAccount, Way};
 use crate::clock::Clock;
 use crate::engine::batch::BatchId;
 use crate::engine::dead_letters::{DeadLetter, Failed, Fate};
-use crate::engine::delivery::{Courier, Final, Item};
+use crate::engine::delivery::{Courier, Final, Item, REFUSED};
 use crate::journal::DeadLetterKey;
 use crate::mapping::MappedDocument;
 
@@ -143,7 +143,7 @@ impl Chunk {
                 answer,
                 tries,
                 batch,
-            } => event.bury(item, "refused by the sink", &answer, Some((batch, tries))),
+            } => event.bury(item, REFUSED, &answer, Some((batch, tries))),
         }
     }
 

@@ -59,6 +59,59 @@ fn carefully(body: Bytes) -> Option<Submission> {
     })
 }
 
+/// Why something is set aside, and what that means.
+pub const REASONS: sluice_sdk::Reasons = &[
+    (
+        "not JSON",
+        "The request as a whole is no JSON, so nobody can say where in it an event stands.",
+    ),
+    (
+        "not an object with an `events` list",
+        "The request is JSON, but not in the shape of Currents: `{\"events\": […]}`.",
+    ),
+    (
+        "no `events` list",
+        "The request is an object without `events`.",
+    ),
+    (
+        "`events` is not a list",
+        "The request has `events`, and that is no list.",
+    ),
+    ("not an object", "An entry of `events` is no object."),
+    (
+        "not UTF-8",
+        "The event has bytes that are no UTF-8, as text of another encoding has.",
+    ),
+    (
+        "nested too deep",
+        "The event has lists and objects inside one another deeper than any of Braze's.",
+    ),
+    (
+        "a key is not valid text",
+        "A key of the event has an escape in it that stands for no character.",
+    ),
+    ("no event_type", "The event does not say its type."),
+    (
+        "event_type is not a text",
+        "`event_type` of the event is no text.",
+    ),
+    (
+        "empty event_type",
+        "`event_type` of the event is an empty text.",
+    ),
+    (
+        "no id",
+        "The event has no `id`, so that a second one of it could not be recognised.",
+    ),
+    (
+        "id is not a text",
+        "`id` of the event is neither a text nor a number.",
+    ),
+    ("empty id", "`id` of the event is an empty text."),
+    sluice_http_server::UNKNOWN_ENCODING,
+    sluice_http_server::BAD_GZIP,
+];
+
 /// The same text with a `?` for each byte that is not UTF-8, so that places stay the same.
 fn with_bad_bytes_replaced(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());

@@ -18,6 +18,12 @@ fn check(body: &[u8], ids: &[&str], reasons: &[&str]) {
         .map(|m| m.reason.as_str())
         .collect();
     assert_eq!(found, reasons, "{shown}");
+    for reason in found {
+        assert!(
+            REASONS.iter().any(|(known, _)| *known == reason),
+            "{reason}"
+        );
+    }
     for event in &submission.events {
         let slice = &submission.body[event.start as usize..event.end as usize];
         let value: serde_json::Value = serde_json::from_slice(slice).unwrap();

@@ -134,5 +134,6 @@ sluice_sdk::register_source!(
     summary: "One JSON event a line from files, also as they grow and rotate.",
     example: "path: logs/*.ndjson\nfollow: true\n",
     places: places_of,
+    reasons: crate::lines::REASONS,
     upstream: upstream::start,
 );
