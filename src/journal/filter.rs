@@ -7,8 +7,9 @@ use super::seen::IdHash;
 
 /// One in a hundred new ids is looked for in the tables all the same.
 const BITS_PER_ID: usize = 10;
-/// The least a filter is made for: one that is always too small would be made anew each time.
-const LEAST: usize = 128 * 1024;
+/// The least a filter is made for, 1.25 MiB: each time it has become too small it is made anew, of all
+/// that is in the tables.
+const LEAST: usize = 1024 * 1024;
 /// The most a filter is made for, 16 MiB: with more ids within the window the tables are asked.
 const MOST: usize = 16 * 1024 * 1024 * 8 / BITS_PER_ID;
 
@@ -67,7 +68,7 @@ mod tests {
 
     #[test]
     fn all_that_is_in_it_is_found_and_little_else() {
-        let filter = Filter::for_ids(100_000).unwrap();
+        let filter = Filter::within(100_000, 200_000).unwrap();
         for n in 0..200_000 {
             filter.insert(&id(n));
         }
@@ -79,12 +80,12 @@ mod tests {
 
     #[test]
     fn it_grows_twofold_up_to_a_limit_and_is_then_given_up() {
-        let room = |count| Filter::within(count, 1_000_000).map(|filter| filter.room);
+        let room = |count| Filter::within(count, 4 * LEAST).map(|filter| filter.room);
         assert_eq!(room(0), Some(LEAST));
-        assert_eq!(room(300_000), Some(600_000));
-        assert_eq!(room(800_000), Some(1_000_000));
-        assert_eq!(room(900_000), None);
-        assert!(Filter::for_ids(300_000).unwrap().has_room_for(600_000));
-        assert!(!Filter::for_ids(300_000).unwrap().has_room_for(600_001));
+        assert_eq!(room(LEAST), Some(2 * LEAST));
+        assert_eq!(room(3 * LEAST), Some(4 * LEAST));
+        assert_eq!(room(4 * LEAST - LEAST / 4), None);
+        let filter = Filter::for_ids(LEAST).unwrap();
+        assert!(filter.has_room_for(2 * LEAST) && !filter.has_room_for(2 * LEAST + 1));
     }
 }

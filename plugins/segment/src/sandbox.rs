@@ -39,7 +39,8 @@ const HELP: &str = "While it runs:
   GET  /_sandbox/documents/MESSAGE_ID       one document
   GET  /_sandbox/verdicts                   what was dropped after the 200
   POST /_sandbox/faults                     {\"mode\":\"status\",\"status\":503,\"times\":3,\"retry_after\":1}
-       modes: status, redirect, reset_before, reset_after, slow, half_response, refuse_gzip
+       modes: status, redirect, reset_before, reset_after, slow, half_response, refuse_gzip;
+       with times 0 until DELETE /_sandbox/faults
   POST /_sandbox/clock                      {\"advance_seconds\":90000}
   POST /_sandbox/reset                      forget all documents";
 

@@ -436,3 +436,23 @@ fn what_is_sent_with_gzip_is_smaller() {
         br#"{"batch":[{"type":"track","event":"Email Opened"}],"sentAt":"1970-01-01T00:00:00.000Z","writeKey":"key"}"#
     );
 }
+
+#[tokio::test]
+async fn trouble_that_the_sandbox_does_not_know_is_answered_with_what_it_knows() {
+    let (sandbox, _) = start().await;
+    let faults = format!("{}/_sandbox/faults", sandbox.us_url());
+    let post = async |body: &'static str| {
+        let client = reqwest::Client::new();
+        let answer = client.post(&faults).body(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, said) = post(r#" {"mode":"statsu","times":2}"#).await;
+    assert_eq!(status, 400);
+    assert!(said.contains("unknown variant `statsu`"), "{said}");
+    assert!(said.contains("`half_response`"), "{said}");
+    let (status, said) = post(r#"[{"mode":"slow","delay":5}]"#).await;
+    assert_eq!(status, 400);
+    assert!(said.contains("unknown field `delay`"), "{said}");
+    assert_eq!(post(r#"[{"mode":"slow"}]"#).await.0, 204);
+    assert_eq!(post(r#"{"mode":"slow"}"#).await.0, 204);
+}

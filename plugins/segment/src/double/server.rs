@@ -443,23 +443,19 @@ async fn list_faults(State(side): State<Side>) -> Json<Value> {
 }
 
 async fn add_faults(State(side): State<Side>, body: Bytes) -> Response {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Faults {
-        Many(Vec<Fault>),
-        One(Box<Fault>),
-    }
-    let faults = match serde_json::from_slice(&body) {
-        Ok(Faults::Many(faults)) => faults,
-        Ok(Faults::One(fault)) => vec![*fault],
+    let faults = match body.trim_ascii_start().first() {
+        Some(b'[') => serde_json::from_slice::<Vec<Fault>>(&body),
+        _ => serde_json::from_slice(&body).map(|fault| vec![fault]),
+    };
+    match faults {
+        Ok(faults) => side.shared.store().faults.extend(faults),
         Err(error) => {
             let message = format!(
                 "{error}: expected such as {{\"mode\":\"status\",\"status\":503,\"times\":3}}"
             );
             return (StatusCode::BAD_REQUEST, Json(json!({"error": message}))).into_response();
         }
-    };
-    side.shared.store().faults.extend(faults);
+    }
     StatusCode::NO_CONTENT.into_response()
 }
 
