@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Mode, schema, shape};
+use super::{Mode, expected, schema};
 use crate::diagnostics::{Diagnostic, Entry, Kind, Node, mend_keys};
 
 /// Mend all keys that can be; each is told, but for settings of plugins where these do not matter.
@@ -90,7 +90,7 @@ impl Mender<'_> {
     fn level(&mut self, root: &Value, schema: &Value, node: &mut Node, path: &str, name: &str) {
         match &node.kind {
             Kind::Map(_) if is_closed(root, schema) => {
-                let known = shape::properties(root, schema);
+                let known = expected::properties(root, schema);
                 let known: Vec<&str> = known.iter().map(String::as_str).collect();
                 let called = match path {
                     "" => name.to_owned(),
@@ -107,13 +107,13 @@ impl Mender<'_> {
         match &mut node.kind {
             Kind::Map(entries) => {
                 for entry in entries {
-                    if let Some(schema) = shape::property(root, schema, &entry.key) {
+                    if let Some(schema) = expected::property(root, schema, &entry.key) {
                         self.level(root, schema, &mut entry.value, &below(&entry.key), name);
                     }
                 }
             }
             Kind::List(items) => {
-                if let Some(schema) = shape::property(root, schema, "0") {
+                if let Some(schema) = expected::property(root, schema, "0") {
                     for (at, item) in items.iter_mut().enumerate() {
                         self.level(root, schema, item, &below(&at.to_string()), name);
                     }
@@ -131,9 +131,9 @@ impl Mender<'_> {
 
 /// Whether a map of this schema takes no other keys than it names.
 fn is_closed(root: &Value, schema: &Value) -> bool {
-    let schema = shape::follow(root, schema);
+    let schema = expected::follow(root, schema);
     ["additionalProperties", "unevaluatedProperties"]
         .iter()
         .any(|keyword| schema.get(keyword) == Some(&Value::Bool(false)))
-        || shape::branches(schema).any(|branch| is_closed(root, branch))
+        || expected::branches(schema).any(|branch| is_closed(root, branch))
 }

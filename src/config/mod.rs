@@ -6,6 +6,7 @@
 
 mod address;
 mod alerts;
+mod expected;
 mod load;
 mod mend;
 mod model;

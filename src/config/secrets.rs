@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{schema, shape};
+use super::{expected, schema};
 use crate::diagnostics::{Entry, FileId, Files, Kind, Node, Span, key_meant};
 
 /// Every value that stands where a schema says Secret, or may be one. `written` is the file as it
@@ -76,9 +76,9 @@ pub(super) fn written(root: &Node) -> Vec<Written<'_>> {
 }
 
 fn walk<'a>(root: &Value, schema: &Value, node: &'a Node, found: &mut Vec<Written<'a>>) {
-    let named = shape::properties(root, schema);
+    let named = expected::properties(root, schema);
     for entry in node.as_map().unwrap_or_default() {
-        let Some(property) = shape::property(root, schema, &entry.key) else {
+        let Some(property) = expected::property(root, schema, &entry.key) else {
             continue;
         };
         if !is_secret(root, property, 0) {
@@ -350,9 +350,9 @@ fn is_secret(root: &Value, schema: &Value, depth: usize) -> bool {
     if is_secret_reference(schema) {
         return true;
     }
-    let schema = shape::follow(root, schema);
+    let schema = expected::follow(root, schema);
     depth < 8
-        && (shape::branches(schema).any(|branch| is_secret(root, branch, depth + 1))
+        && (expected::branches(schema).any(|branch| is_secret(root, branch, depth + 1))
             || schema
                 .get("items")
                 .is_some_and(|items| is_secret(root, items, depth + 1)))
@@ -380,12 +380,12 @@ impl Visitor<'_> {
         }
         match &node.kind {
             Kind::Map(entries) => {
-                let known = shape::properties(root, schema);
+                let known = expected::properties(root, schema);
                 let holds_secrets = known.iter().any(|key| {
-                    shape::property(root, schema, key).is_some_and(|it| is_secret(root, it, 0))
+                    expected::property(root, schema, key).is_some_and(|it| is_secret(root, it, 0))
                 });
                 for entry in entries {
-                    if let Some(property) = shape::property(root, schema, &entry.key) {
+                    if let Some(property) = expected::property(root, schema, &entry.key) {
                         self.visit(root, property, &entry.value, found);
                     } else if holds_secrets && !self.is_elsewhere(entry) {
                         scalars(&entry.value, found);
@@ -393,7 +393,7 @@ impl Visitor<'_> {
                 }
             }
             Kind::List(items) => {
-                if let Some(schema) = shape::property(root, schema, "0") {
+                if let Some(schema) = expected::property(root, schema, "0") {
                     for item in items {
                         self.visit(root, schema, item, found);
                     }

@@ -8,7 +8,7 @@ use sluice_sdk::{SinkPlugin, SourcePlugin};
 
 use super::super::model::{ConnectorConfig, ConnectorKeys, SinkConfig, SourceConfig, SourceKeys};
 use super::super::shape::Section;
-use super::super::{Mode, schema, shape};
+use super::super::{Mode, expected, schema};
 use super::{Loader, accept, escape, report_setting};
 use crate::diagnostics::{Allows, Diagnostic, Entry, Kind, Node, Span, did_you_mean};
 use crate::mapping::PersonalRules;
@@ -262,7 +262,7 @@ fn document_paths(connector: &Entry) -> Vec<(String, Span)> {
     let mut found = Vec::new();
     if let (Some(sink), Some(plugin)) = (sink, plugin) {
         let schema = schema::sink_schema(plugin);
-        shape::of_format(&schema, &schema, sink, "document-paths", &mut found);
+        expected::of_format(&schema, &schema, sink, "document-paths", &mut found);
     }
     let texts = found
         .into_iter()

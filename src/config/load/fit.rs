@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 
 use super::super::model::{Config, ConnectorConfig, SourceConfig};
-use super::super::{Mode, address, overlap, schema, shape};
+use super::super::{Mode, address, expected, overlap, schema};
 use super::{Loader, escape};
 use crate::diagnostics::{Diagnostic, Entry, Node, Span, did_you_mean, nearest};
 
@@ -192,7 +192,7 @@ impl Loader<'_> {
             }
             let schema = schema::source_schema(source.plugin);
             let default =
-                shape::property(&schema, &schema, "listen").and_then(|it| it.get("default"));
+                expected::property(&schema, &schema, "listen").and_then(|it| it.get("default"));
             let address = source.settings.get("listen").or(default);
             let address = address
                 .and_then(Value::as_str)

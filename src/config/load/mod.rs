@@ -12,7 +12,7 @@ use sluice_sdk::{ConfigError, PathStep, Secret, typed};
 
 use super::model::{Config, ConfigKeys};
 use super::shape::Section;
-use super::{Mode, address, mend, overlap, placeholders, schema, secrets, shape, weak_secrets};
+use super::{Mode, address, expected, mend, overlap, placeholders, schema, secrets, weak_secrets};
 use crate::diagnostics::{
     Allows, Diagnostic, Entry, FileKind, Files, Kind, Node, Span, has_errors, other_kind,
     parse_yaml, read_text,
@@ -146,7 +146,7 @@ fn unreadable_files(
         };
         let schema = schema::source_schema(plugin);
         let mut nodes = Vec::new();
-        shape::of_format(&schema, &schema, &entry.value, "file", &mut nodes);
+        expected::of_format(&schema, &schema, &entry.value, "file", &mut nodes);
         for node in nodes {
             // What is wrong with the text itself was told.
             let path = placeholders::resolve(node, Mode::Run, env, &[], &mut Vec::new()).value;
@@ -311,9 +311,9 @@ fn report_setting(
     let is_unread = message.starts_with("invalid ");
     let label = match message.starts_with(address::EXPECTED) {
         true => section.address_meant(&pointer),
-        false => shape::schema_at(schema, &pointer)
+        false => expected::schema_at(schema, &pointer)
             .filter(|_| is_unread && !pointer.is_empty())
-            .map(|at| shape::forms(schema, at))
+            .map(|at| expected::forms(schema, at))
             .unwrap_or_default(),
     };
     diagnostics
