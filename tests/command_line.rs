@@ -115,6 +115,8 @@ fn a_starter_folder_is_valid_and_its_test_passes() {
         "{}",
         answer.stdout
     );
+    let by_option = ask(folder.path(), &["validate", "-c", "sluice.yaml"]);
+    assert_eq!((by_option.code, by_option.stdout), (0, answer.stdout));
     // As the README has it, and with a word where a choice is to be made.
     let config = std::fs::read_to_string(folder.path().join("sluice.yaml")).expect("a config");
     for line in [

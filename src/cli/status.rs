@@ -91,6 +91,9 @@ fn human(status: &Status, types: bool, file: &Config) -> String {
             }
         }
     }
+    for stranded in &status.stranded {
+        let _ = writeln!(out, "left behind: {stranded}");
+    }
     for (name, letters) in &status.dead_letters {
         let _ = writeln!(out, "dead letters of {name}: {}", letters_line(letters));
     }

@@ -29,6 +29,9 @@ pub struct Args {
     /// Config files, mapping files, folders of either, or `builtin:SET`.
     #[arg(value_name = "PATH", default_value = "sluice.yaml")]
     paths: Vec<String>,
+    /// The same as PATH, as other commands have it.
+    #[arg(short, long, value_name = "FILE", conflicts_with = "paths")]
+    config: Option<String>,
     /// Warnings count as problems too.
     #[arg(long)]
     strict: bool,
@@ -42,8 +45,9 @@ pub fn run(args: &Args) -> ExitCode {
     let mut files = Files::default();
     let mut diagnostics = Vec::new();
     let mut summaries = Vec::new();
-    let paths: Vec<String> = args
-        .paths
+    let named = args.config.as_ref().map(std::slice::from_ref);
+    let paths: Vec<String> = named
+        .unwrap_or(&args.paths)
         .iter()
         .flat_map(|path| configs_in(path))
         .collect();

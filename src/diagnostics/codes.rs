@@ -342,6 +342,10 @@ pub static CODES: &[Code] = &[
         "The connector takes over the place of another one that is still in the config and needs its place itself.",
     ),
     code(
+        "other-source",
+        "A connector's place in the data folder counts the events of one source and means nothing in another. Under a new name it begins anew; what waits behind the old source is then sent by nobody, until both are back under their names.",
+    ),
+    code(
         "place-left-behind",
         "A connector that has run is gone from the config, and one that reads the same source is new: most often the same one by another name. Without `renamed_from` it begins as `start:` says, by default at the oldest event of the journal, and sends again what was sent before; account and dead letters stay with the old name. Once the new one has run, the line comes too late, and only a name that is new takes the place over.",
     ),

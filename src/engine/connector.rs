@@ -86,7 +86,7 @@ struct Pump {
     store_fails: bool,
     last_commit: Instant,
     /// Events and documents that were dead letters before they could be sent, since the start.
-    unfit: u64,
+    unfit: HashMap<String, u64>,
     /// The number that the next record should begin with.
     next: u64,
 }
@@ -114,7 +114,7 @@ impl Connector {
             dead_bytes: 0,
             store_fails: false,
             last_commit: Instant::now(),
-            unfit: 0,
+            unfit: HashMap::new(),
         };
         let mut crashed = false;
         let mut hold = pump.connector.courier.gate.watch();
@@ -384,14 +384,16 @@ impl Pump {
         self.settle(sequence, event_type, &Settled::Dead(dead.reason));
     }
 
-    /// The first one, and then less and less often. Without the detail, which may have the event's values.
+    /// The first one of each reason, and then less and less often. Without the detail, which may have the
+    /// event's values.
     fn note_unfit(&mut self, dead: &DeadLetter) {
-        self.unfit += 1;
-        if self.unfit.is_power_of_two() {
+        let unfit = self.unfit.entry(dead.reason.clone()).or_default();
+        *unfit += 1;
+        if unfit.is_power_of_two() {
             let rule = dead.rule.as_deref().unwrap_or_default();
             warn!(
                 connector = %dead.connector, event = %dead.event_id, event_type = %dead.event_type, %rule,
-                unfit = self.unfit,
+                unfit = *unfit,
                 "cannot be sent: {}; it is in the dead letters. See {}.",
                 dead.reason,
                 typed(&format!("dead-letters list --connector {}", dead.connector)),

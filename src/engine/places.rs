@@ -12,7 +12,7 @@ use tracing::warn;
 use super::account::ConnectorState;
 use super::state::{StartError, load_state};
 use crate::config::{Config, ConnectorConfig, Start};
-use crate::diagnostics::Diagnostic;
+use crate::diagnostics::{Diagnostic, did_you_mean};
 use crate::journal::{Journal, Log};
 use crate::wording::{agree, number};
 
@@ -61,6 +61,30 @@ fn is_gone(name: &str, config: &Config) -> bool {
     !connectors.any(|(other, it)| other == name || it.renamed_from.as_deref() == Some(name))
 }
 
+/// What waits in the data folder for a connector whose source is gone from the config, so that nothing
+/// sends it: a sentence for each.
+pub(super) fn stranded(journal: &Journal, config: &Config) -> Result<Vec<String>, StartError> {
+    let mut told = Vec::new();
+    for (name, state) in placed(journal)? {
+        let source = &state.source;
+        if source.is_empty() || config.sources.contains_key(source) || !journal.has_log(source) {
+            continue;
+        }
+        let log = journal.log(source)?;
+        let there = log.oldest_sequence()..log.next_sequence();
+        let waiting = (there.end - there.start).saturating_sub(state.cursor.count_in(there));
+        if waiting > 0 {
+            told.push(format!(
+                "{} of the source `{source}`, which is gone from the config, {} in the data folder for `{name}`, and nothing sends {}: put both back under these names until nothing waits",
+                number(waiting, "event"),
+                agree(&waiting, "waits", "wait"),
+                agree(&waiting, "it", "them"),
+            ));
+        }
+    }
+    Ok(told)
+}
+
 /// `renamed_from` where the connector has run under its new name already.
 pub(super) fn too_late(name: &str, before: &str) -> String {
     format!(
@@ -86,14 +110,40 @@ fn left_behind(
     let warning = |message| Diagnostic::warning("place-left-behind", it.span, message);
     let before = it.renamed_from.as_deref();
     let before = before.filter(|before| places.contains_key(*before));
+    if let Some(source) = places.get(name).filter(|source| **source != it.source) {
+        let message = format!("`{name}` has read the source `{source}` so far");
+        return Some(
+            Diagnostic::error("other-source", it.span, message).label(format!(
+                "its place there means nothing in `{}`: give it a new name to begin anew, or its source back",
+                it.source
+            )),
+        );
+    }
     match (places.contains_key(name), before) {
         (true, Some(before)) => return Some(warning(too_late(name, before))),
         (true, None) | (false, Some(_)) => return None,
         (false, None) => {}
     }
+    if let Some(unknown) = &it.renamed_from
+        && !places.is_empty()
+    {
+        let message =
+            format!("`renamed_from: {unknown}`: nothing of that name is in the data folder");
+        let known = places.keys().map(String::as_str);
+        let known = known.filter(|known| !config.connectors.contains_key(*known));
+        return Some(warning(message).label(did_you_mean(unknown, known)));
+    }
     let reads_it = |(_, source): &(&String, &String)| **source == it.source;
-    let mut gone = places.iter().filter(reads_it);
-    let (gone, _) = gone.find(|(gone, _)| is_gone(gone, config))?;
+    let mut gone = places.iter().filter(|(gone, _)| is_gone(gone, config));
+    let Some((gone, _)) = gone.clone().find(reads_it) else {
+        let (gone, source) = gone.find(|(_, source)| !config.sources.contains_key(*source))?;
+        let message = format!(
+            "`{gone}` is gone from the config, and so is the source `{source}` that it has read: what waits there is not sent"
+        );
+        return Some(
+            warning(message).label("put both back until `status` says that nothing waits"),
+        );
+    };
     let begins = match it.start {
         Start::Oldest => {
             format!("begins at the oldest event there is, so what `{gone}` has sent goes again")

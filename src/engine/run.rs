@@ -14,6 +14,7 @@ use super::dead_letters::owner_of_source;
 use super::intake::{Backend, SourceIntake};
 use super::keeper::{Keeper, SourceState, keeper_key};
 use super::lanes::{Lanes, Launch};
+use super::places;
 use super::prepare::Prepared;
 use super::replay::Replays;
 use super::shared::{Shared, SourceView, housekeeping, watch_silence};
@@ -111,12 +112,17 @@ impl Running {
             );
             to_start.push((name.clone(), built, intake));
         }
+        let stranded = places::stranded(&journal, config)?;
+        for told in &stranded {
+            warn!("{told}");
+        }
         let shared = Arc::new(Shared::new(
             journal,
             source_views,
             Arc::new(prepared.config),
             prepared.hash,
             replays,
+            stranded,
             clock,
         ));
         let lanes = Arc::new(Lanes::new(Arc::clone(&shared)));

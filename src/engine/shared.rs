@@ -33,6 +33,8 @@ pub struct Shared {
     pub(super) journal: Journal,
     pub(super) sources: BTreeMap<String, SourceView>,
     pub(super) replays: Arc<Replays>,
+    /// What waits behind sources that the config has not; found at the start.
+    stranded: Vec<String>,
     pub(super) clock: Clock,
     connectors: RwLock<BTreeMap<String, Arc<ConnectorView>>>,
     config: RwLock<Running>,
@@ -104,6 +106,7 @@ impl Shared {
         config: Arc<Config>,
         hash: String,
         replays: Arc<Replays>,
+        stranded: Vec<String>,
         clock: Clock,
     ) -> Self {
         let status = ConfigStatus {
@@ -116,6 +119,7 @@ impl Shared {
             journal,
             sources,
             replays,
+            stranded,
             clock,
             connectors: RwLock::default(),
             config: RwLock::new(Running { config, status }),
@@ -248,6 +252,7 @@ impl Shared {
             },
             sources,
             connectors,
+            stranded: self.stranded.clone(),
             dead_letters: self.replays.letters().status().unwrap_or_default(),
             replays: self.replays.list(),
             alerts: self

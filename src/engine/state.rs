@@ -78,10 +78,13 @@ pub fn read_status(config: &Config) -> Result<Status, StartError> {
     }
     for (name, connector) in &config.connectors {
         let log = journal.log(&connector.source)?;
-        let state: ConnectorState = match load_state(&journal, name)? {
-            Some(state) => state,
-            None => begin(&log, connector.start),
-        };
+        let state: Option<ConnectorState> = load_state(&journal, name)?;
+        // The account of another source has nothing to do with what came from this one.
+        let is_of_source =
+            |state: &ConnectorState| state.source.is_empty() || state.source == connector.source;
+        let state = state
+            .filter(is_of_source)
+            .unwrap_or_else(|| begin(&log, connector.start));
         let (events, types) = balances(&log.received_by_type(), &state);
         let connector = ConnectorStatus {
             source: connector.source.clone(),
@@ -95,6 +98,7 @@ pub fn read_status(config: &Config) -> Result<Status, StartError> {
         };
         status.connectors.insert(name.clone(), connector);
     }
+    status.stranded = places::stranded(&journal, config)?;
     let letters = Arc::new(Letters::new(Arc::clone(journal.store())));
     let state = |problem: &dyn std::fmt::Display| StartError::State(problem.to_string());
     status.dead_letters = letters.status().map_err(|problem| state(&problem))?;

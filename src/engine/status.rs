@@ -20,6 +20,9 @@ pub struct Status {
     pub sources: BTreeMap<String, SourceStatus>,
     /// By name.
     pub connectors: BTreeMap<String, ConnectorStatus>,
+    /// What waits for connectors whose source is gone from the config: a sentence for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stranded: Vec<String>,
     /// By connector, or `source:NAME`, for each that ever had one.
     #[serde(default)]
     pub dead_letters: BTreeMap<String, LettersStatus>,

@@ -186,6 +186,11 @@ impl Journal {
         self.logs.log(source)
     }
 
+    /// Whether a source of this name has ever had a log here; unlike [`Journal::log`] it makes none.
+    pub fn has_log(&self, source: &str) -> bool {
+        self.logs.folder(source).is_dir()
+    }
+
     pub fn store(&self) -> &Arc<Store> {
         &self.store
     }
@@ -201,13 +206,17 @@ impl Journal {
 }
 
 impl Logs {
+    fn folder(&self, source: &str) -> PathBuf {
+        self.options.path.join("journal").join(source)
+    }
+
     fn log(&self, source: &str) -> Result<Arc<Log>, OpenError> {
         check_name(source)?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(log) = open.get(source).and_then(Weak::upgrade) {
             return Ok(log);
         }
-        let folder = self.options.path.join("journal").join(source);
+        let folder = self.folder(source);
         std::fs::create_dir_all(&folder).map_err(|error| io_error(&folder, error))?;
         let parent = self.options.path.join("journal");
         disk::sync_folder(&parent).map_err(|error| io_error(&parent, error))?;

@@ -158,3 +158,70 @@ async fn a_new_name_that_begins_now_is_told_what_it_does_not_send() {
     );
     assert_eq!(sluice.stop(), Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_a_source_that_is_gone_are_told_until_it_is_back() {
+    let reloads = Reloads::new(Settings::default()).await;
+    let world = &reloads.world;
+    let sluice = reloads.start();
+    assert!(reloads.command(&["pause", CONNECTOR]).status.success());
+    plain(&sluice, 0..7).await;
+    assert_eq!(sluice.stop(), Some(0));
+    let validate = || {
+        text(
+            &program()
+                .arg("validate")
+                .arg(&world.config)
+                .output()
+                .expect("it starts")
+                .stdout,
+        )
+    };
+    let waits = "7 events of the source `braze`, which is gone from the config, wait";
+
+    reloads.edit("\n  braze:", "\n  currents:");
+    reloads.edit("source: braze", "source: currents");
+    let said = validate();
+    assert!(said.contains("error[other-source]"), "{said}");
+    let said = text(&reloads.command(&["status"]).stdout);
+    assert!(said.contains(waits), "{said}");
+    assert!(said.contains("0 received = 0 delivered"), "{said}");
+
+    reloads.edit(&format!("  {CONNECTOR}:"), "  renamed:");
+    let said = validate();
+    assert!(said.contains("warning[place-left-behind]"), "{said}");
+    assert!(said.contains("so is the source `braze`"), "{said}");
+    let one_off = CONNECTOR.replace("segment", "segmnt");
+    reloads.edit(
+        "  renamed:",
+        &format!("  renamed:\n    renamed_from: {one_off}"),
+    );
+    let said = validate();
+    assert!(
+        said.contains("nothing of that name is in the data folder"),
+        "{said}"
+    );
+    assert!(
+        said.contains(&format!("did you mean `{CONNECTOR}`?")),
+        "{said}"
+    );
+    reloads.edit(&format!("\n    renamed_from: {one_off}"), "");
+
+    let sluice = reloads.start();
+    sluice.wait_for_line(waits);
+    let stranded = &reloads.status().await["stranded"];
+    assert!(
+        stranded[0].as_str().is_some_and(|it| it.starts_with(waits)),
+        "{stranded}"
+    );
+    assert_eq!(sluice.stop(), Some(0));
+
+    reloads.edit("\n  currents:", "\n  braze:");
+    reloads.edit("source: currents", "source: braze");
+    reloads.edit("  renamed:", &format!("  {CONNECTOR}:"));
+    let sluice = reloads.start();
+    assert_eq!(reloads.status().await.get("stranded"), None);
+    assert!(reloads.command(&["resume", CONNECTOR]).status.success());
+    world.arrives(7).await;
+    assert_eq!(sluice.stop(), Some(0));
+}

@@ -175,6 +175,7 @@ fn a_size_a_duration_and_a_version_in_another_form_are_told_in_ours() {
             "write `10GiB` (of 1024) or `10GB` (of 1000)",
         ),
         ("max_size: 10 gb", 34, "write `10GB`"),
+        ("max_size: 10", 34, "expected a size with its unit"),
         ("retain: 7 days", 32, "write `7d`"),
         ("retain: 1w", 32, "write `7d`"),
         ("retain: 168", 32, "a unit is missing: `168s`"),

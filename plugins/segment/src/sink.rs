@@ -321,10 +321,15 @@ fn wish(headers: &HeaderMap) -> Option<Duration> {
     )
 }
 
-/// An error of the way with its causes, without the address.
+/// An error of the way with its causes, and who was asked. Of the address no more, since a path may
+/// have a key in it.
 pub(crate) fn describe(error: reqwest::Error) -> String {
+    let mut text = match error.url() {
+        Some(url) => format!("{}: ", url.origin().ascii_serialization()),
+        None => String::new(),
+    };
     let error = error.without_url();
-    let mut text = error.to_string();
+    text.push_str(&error.to_string());
     let mut cause = std::error::Error::source(&error);
     while let Some(error) = cause {
         text.push_str(": ");

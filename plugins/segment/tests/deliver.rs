@@ -163,17 +163,19 @@ async fn an_answer_later_than_the_timeout_is_a_retry() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_retry() {
+async fn nobody_listening_is_a_retry_that_names_who_was_asked_and_no_path() {
     let (sandbox, sink) = start().await;
     drop(sandbox);
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let free = listener.local_addr().unwrap();
     drop(listener);
     drop(sink);
-    let sink = sink_at(&format!("http://{free}"), json!({}));
+    let sink = sink_at(&format!("http://{free}/of-mine"), json!({}));
     let delivery = sink.deliver(&batch(&["a"], 0)).await;
     assert_eq!(kind(&delivery), "retry");
-    assert!(!format!("{delivery:?}").contains("http://"), "{delivery:?}");
+    let said = format!("{delivery:?}");
+    assert!(said.contains(&format!("http://{free}: ")), "{said}");
+    assert!(!said.contains("of-mine"), "{said}");
 }
 
 #[tokio::test]

@@ -9,6 +9,10 @@ use super::super::model::{Config, ConnectorConfig, SourceConfig};
 use super::super::{Mode, address, expected, overlap, schema};
 use super::{Loader, escape};
 use crate::diagnostics::{Diagnostic, Entry, Node, Span, did_you_mean, nearest};
+use crate::wording::number;
+
+/// Least room of a journal, in bytes.
+const JOURNAL_LEAST: u64 = 1 << 20;
 
 impl Loader<'_> {
     pub(super) fn check_source(
@@ -160,6 +164,26 @@ impl Loader<'_> {
     }
 
     /// Who can reach the admin listener can stop deliveries and read dead letters.
+    /// A number without a unit is bytes, and a journal of a few of them takes no request.
+    pub(super) fn room(&mut self, config: &Config) {
+        let journal = self.root.get("journal");
+        let Some(node) = journal.and_then(|journal| journal.get("max_size")) else {
+            return;
+        };
+        let bytes = config.journal.max_size;
+        if bytes >= JOURNAL_LEAST {
+            return;
+        }
+        let message = format!(
+            "`max_size` of the journal is {}, too little for a single request",
+            number(bytes, "byte"),
+        );
+        self.diagnostics.push(
+            Diagnostic::error("wrong-value", node.span, message)
+                .label("expected a size with its unit, such as `10GiB`, and at least `1MiB`"),
+        );
+    }
+
     pub(super) fn admin(&mut self, config: &Config) {
         let is_open = config
             .admin

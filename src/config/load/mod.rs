@@ -229,6 +229,7 @@ impl Loader<'_> {
             allows: Allows::default(),
         };
         overlap::check(&config, self.diagnostics);
+        self.room(&config);
         self.contacts(&config);
         self.admin(&config);
         self.listeners(&config);
