@@ -76,6 +76,21 @@ async fn a_data_folder_of_a_newer_version_is_refused_untouched() {
 }
 
 #[tokio::test]
+async fn a_file_in_the_place_of_the_data_folder_is_told_with_the_setting_to_change() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = config(folder.path(), |text| text).await;
+    std::fs::write(folder.path().join("data"), "mine").expect("a writable folder");
+    let said = refusal(&path);
+    assert!(
+        said.contains("a file is where a folder should be"),
+        "{said}"
+    );
+    assert!(said.contains("`journal: { path: … }`"), "{said}");
+    let kept = std::fs::read_to_string(folder.path().join("data"));
+    assert_eq!(kept.expect("it is left alone"), "mine");
+}
+
+#[tokio::test]
 async fn a_missing_variable_is_named_with_the_line_that_uses_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = config(folder.path(), |text| {

@@ -51,7 +51,7 @@ pub fn run(args: &Args) -> ExitCode {
         "there is no code `{name}`; {}",
         match did_you_mean(name, known) {
             hint if hint.is_empty() => format!(
-                "{} lists them. The reason of a dead letter that is not there is a rule's own: `dead_letter:` in the mappings says it",
+                "{} lists them. A reason that is not there is a rule's own: `dead_letter:` or `skip:` in the mappings says it",
                 typed("explain-code")
             ),
             hint => hint,

@@ -107,10 +107,23 @@ pub enum OpenError {
     UnknownFormat { path: PathBuf },
     #[error("`{name}` cannot be a folder's name; use letters, digits, `-`, `_` and `.`")]
     BadName { name: String },
-    #[error("cannot open {}: {source}", path.display())]
+    #[error("cannot open {}: {source}{}", path.display(), way_out(source))]
     Io { path: PathBuf, source: io::Error },
     #[error("cannot open the store in {}: {source}", path.display())]
     Store { path: PathBuf, source: StoreError },
+}
+
+/// What to do about a folder that cannot be used.
+fn way_out(problem: &io::Error) -> &'static str {
+    match problem.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; the user who runs this must be able to write there: correct that, or name another folder by `journal: { path: … }`"
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "; a file is where a folder should be: name another folder by `journal: { path: … }`"
+        }
+        _ => "",
+    }
 }
 
 /// One data folder, held by this process until everything of it is dropped.
