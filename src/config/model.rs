@@ -168,7 +168,7 @@ pub(super) struct ConfigKeys {
     /// How the contacts of connectors are reached. Without it problems are only logged.
     #[serde(default)]
     pub alerts: AlertsConfig,
-    /// Messages of `sluice validate` about this file that are known and meant, by code with the
+    /// Messages about this file that are known and meant, by the code in their brackets with the
     /// reason. Default: none. A source and a connector can say it for themselves.
     #[serde(default)]
     #[allow(dead_code, reason = "read with its places")]
@@ -187,8 +187,8 @@ pub(super) struct SourceKeys {
     #[serde(default = "deduplicate_default")]
     #[schemars(extend("default" = "7d"))]
     pub deduplicate: PeriodOrOff,
-    /// Messages of `sluice validate` about this source that are known and meant, by code with the
-    /// reason. Default: none; `sluice explain-code` lists the codes.
+    /// Messages about this source that are known and meant, by the code in their brackets with the
+    /// reason. Default: none.
     #[serde(default)]
     #[allow(dead_code, reason = "read with its places")]
     #[schemars(extend("examples" = [{"plain-secret": "a try on this machine"}]))]
@@ -242,8 +242,8 @@ pub(super) struct ConnectorKeys {
     /// What happens to personal data on the way, wherever a rule puts it. Default: it goes as it is.
     #[serde(default)]
     pub personal_data: PersonalKeys,
-    /// Messages of `sluice validate` that are known and meant, by code with the reason. Default:
-    /// none; `sluice explain-code` lists the codes.
+    /// Messages about this connector that are known and meant, by the code in their brackets with
+    /// the reason. Default: none.
     #[serde(default)]
     #[allow(dead_code, reason = "read with its places")]
     #[schemars(extend("examples" = [{"unused-template": "kept for the summer"}]))]
